@@ -1,0 +1,63 @@
+# The two commands of the README, and their parts. Python 3.11 is all they need.
+PYTHON ?= python3.11
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+OUT ?= out
+INTENTS := exporter/examples/intents/clinc_test.tsv.gz
+
+# CPU-only PyTorch instead of PyPI's CUDA build: make setup TORCH=cpu
+TORCH ?= default
+
+.PHONY: help setup demo test test-slow lint lock clean
+
+help:
+	@echo "make demo       set up, export, verify and measure the example and base-size models"
+	@echo "make test       set up and run the tests (about 5 minutes)"
+	@echo "make test-slow  the tests that need full-size models or minutes"
+	@echo "make setup      only install into .venv (TORCH=cpu: without CUDA)"
+	@echo "make lint       style and types"
+	@echo "make lock       renew requirements.lock from pyproject.toml"
+
+setup: .venv/installed-$(TORCH)
+
+.venv/uv-$(UV_VERSION):
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/installed-default: requirements.lock pyproject.toml .venv/uv-$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.venv/installed-cpu: requirements.lock pyproject.toml .venv/uv-$(UV_VERSION)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu --editable .[dev]
+	@touch $@
+
+demo: setup
+	$(BIN)/squeezebert-export build example:intents $(OUT)/intents --eval-data $(INTENTS)
+	$(BIN)/squeezebert-export build random:squeezebert-base $(OUT)/squeezebert-base
+	$(BIN)/squeezebert-export build random:bert-base $(OUT)/bert-base --precision fp32,int8
+	$(BIN)/squeezebert-export baseline random:bert-base $(OUT)/stock-bert-base --precision fp32
+	$(BIN)/squeezebert-export baseline random:squeezebert-base $(OUT)/stock-squeezebert-base
+	$(BIN)/squeezebert-bench run $(OUT)/squeezebert-base $(OUT)/bert-base \
+		$(OUT)/stock-squeezebert-base --baseline $(OUT)/stock-bert-base --out $(OUT)/latency.jsonl
+	$(BIN)/squeezebert-bench report $(OUT)/latency.jsonl --out $(OUT)/report
+
+test: setup lint
+	$(BIN)/python -m pytest
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: .venv/uv-$(UV_VERSION)
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.11 \
+		--extra dev pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf .venv $(OUT)

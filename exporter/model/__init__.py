@@ -1,0 +1,1 @@
+"""The encoder for both families: its configuration, computation, weights and reference."""
