@@ -1,0 +1,36 @@
+"""Rounding of weights: int8 per output channel, and fp16."""
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.errors import UserError
+
+Float32 = npt.NDArray[np.float32]
+Int8 = npt.NDArray[np.int8]
+
+#: Symmetric int8 leaves -128 out, so that the negative of every value exists.
+INT8_LIMIT = 127
+
+
+def quantize_rows(weight: Float32) -> tuple[Int8, Float32]:
+    """Symmetric int8 with one scale a row: [rows, columns] -> int8 [rows, columns], scale [rows].
+
+    ``weight[r, c]`` is approximately ``values[r, c] * scale[r]``, off by at most half a scale. A
+    row of zeros gets scale 1.
+    """
+    largest = np.abs(weight).max(axis=1)
+    scale = np.where(largest > 0, largest / INT8_LIMIT, 1).astype(np.float32)
+    values = np.rint(weight / scale[:, None]).clip(-INT8_LIMIT, INT8_LIMIT)
+    return values.astype(np.int8), scale
+
+
+def round_to_fp16(name: str, weight: Float32) -> Float32:
+    """The nearest fp16 values, as fp32. UserError when a value is beyond fp16's range (65504)."""
+    with np.errstate(over="ignore"):
+        rounded = weight.astype(np.float16)
+    if not np.isfinite(rounded).all():
+        raise UserError(
+            f"{name} has values beyond the range of fp16 (largest {np.abs(weight).max():.3g}).",
+            "Leave fp16 out: --precision fp32,int8",
+        )
+    return rounded.astype(np.float32)

@@ -1,0 +1,45 @@
+"""Quantization schemes by name. One module each: the object ``SCHEME`` of ``schemes/NAME.py``.
+
+A scheme says what its artifacts compute, by definition and in PyTorch, whatever the target: an
+artifact has to equal its scheme's reference closely, and the reference is as far from fp32 as the
+scheme is lossy.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.errors import UserError
+from exporter.model.config import SourceModel
+from exporter.quantization.reference import Reference
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """``round_weights`` gives the model on the weights' stored values, where the computation
+    stays fp32; ``reference`` the model as an artifact of this scheme computes it;
+    ``weight_bits`` the width of the stored matrices."""
+
+    name: str
+    weight_bits: int
+    round_weights: Callable[[SourceModel], SourceModel]
+    reference: Callable[[SourceModel], Reference]
+
+
+def find_scheme(name: str) -> Scheme:
+    """The scheme called ``name``. UserError for an unknown one."""
+    if name not in scheme_names():
+        raise UserError(
+            f"Unknown precision '{name}'.", f"Choose from: {', '.join(scheme_names())}."
+        )
+    scheme: Scheme = importlib.import_module(f"{__name__}.{name}").SCHEME
+    return scheme
+
+
+def scheme_names() -> tuple[str, ...]:
+    """Names of all schemes."""
+    return tuple(
+        sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    )

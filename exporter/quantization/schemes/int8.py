@@ -1,0 +1,78 @@
+"""int8: dynamic quantization of every matrix product with weights, and int8 embeddings.
+
+Weights are symmetric int8 with one scale an output channel (embedding tables: a row). The input of
+a product is quantized to uint8 by its own range over the whole tensor, zero included; the input of
+the second feed-forward layer by the range of each group, where both feed-forward layers have the
+same groups. Attention scores and the context, LayerNorm, activations and residuals stay fp32, and
+so do the token type table (two rows) and the classifier, which decides the label.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from exporter.model.config import SourceModel
+from exporter.model.encoder import EncoderModel, MaskedLanguageModel, build_module
+from exporter.model.layers import GroupedLinear
+from exporter.quantization.reference import Reference
+from exporter.quantization.rounding import quantize_rows
+from exporter.quantization.schemes import Scheme
+
+#: Matrices that stay fp32, and why.
+KEPT = {
+    "embeddings.token_type.weight": "a table of a few rows",
+    "head.classifier.weight": "small, and it decides the label",
+}
+
+_LEVELS = 255
+
+
+def dequantized(model: SourceModel) -> SourceModel:
+    """The model on the values that its int8 weights stand for."""
+    weights = {}
+    for name, tensor in model.weights.items():
+        if tensor.ndim == 2 and name not in KEPT:
+            values, scale = quantize_rows(tensor.numpy())
+            weights[name] = torch.from_numpy(values.astype("float32") * scale[:, None])
+    return replace(model, weights={**model.weights, **weights})
+
+
+def fake_quantize(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor on its own grid of 256 levels, as ONNX defines DynamicQuantizeLinear:
+    ``scale = (max - min) / 255`` over a range that includes 0, ties to even."""
+    low, high = tensor.min().clamp(max=0), tensor.max().clamp(min=0)
+    scale = torch.where(high > low, (high - low) / _LEVELS, torch.ones_like(high))
+    zero_point = torch.round(-low / scale).clamp(0, _LEVELS)
+    levels = (torch.round(tensor / scale) + zero_point).clamp(0, _LEVELS)
+    return (levels - zero_point) * scale
+
+
+def _reference(model: SourceModel) -> Reference:
+    module = build_module(dequantized(model))
+    groups = model.config.groups
+    for name, layer in module.named_modules():
+        if not isinstance(layer, GroupedLinear) or f"{name}.weight" in KEPT:
+            continue
+        split = name.endswith("feed_forward.output") and groups.intermediate == groups.output
+        layer.register_forward_pre_hook(_input_quantizer(layer.groups if split else 1))
+    _quantize_tied_decoder(module)
+    return Reference(module)
+
+
+def _input_quantizer(parts: int) -> Any:
+    def quantize(_: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+        blocks = inputs[0].chunk(parts, dim=-1)
+        return torch.cat([fake_quantize(block) for block in blocks], dim=-1)
+
+    return quantize
+
+
+def _quantize_tied_decoder(module: EncoderModel) -> None:
+    head = module.head
+    if isinstance(head, MaskedLanguageModel) and module.config.tied_decoder:
+        head.norm.register_forward_hook(lambda _module, _inputs, output: fake_quantize(output))
+
+
+SCHEME = Scheme("int8", 8, lambda model: model, _reference)

@@ -1,0 +1,150 @@
+"""What every target offers, and the registry in which it enters itself."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from exporter.errors import UserError
+from exporter.model.config import EncoderConfig, SourceModel, Task
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ArtifactSpec:
+    """Which artifact is meant: one file (or folder) of a bundle.
+
+    ``path`` is relative to the bundle, with forward slashes.
+    """
+
+    target: str
+    precision: str
+    flavour: str
+    path: str
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type and shape of an input or output; a named axis is dynamic."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A weight as an artifact holds it, brought back to the source's name and shape.
+
+    ``values`` is dequantized to float32. ``step`` is the quantization step of every element
+    (broadcastable to ``values``), 0 where the weight is stored as float32.
+    ``bits`` is the stored width: 32, 16, 8 or 4.
+    """
+
+    name: str
+    values: Array
+    step: Array
+    bits: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is quantized in an artifact and what is not, and why.
+
+    ``weights`` gives the stored type of every canonical weight; ``operators`` counts operators
+    by type; ``kept`` explains each weight that stayed wider than the scheme's type;
+    ``violations`` lists what breaks the promise of the scheme (the gate fails on any).
+    """
+
+    weights: Mapping[str, str]
+    operators: Mapping[str, int]
+    kept: Mapping[str, str]
+    violations: tuple[str, ...]
+
+
+class Session(Protocol):
+    """An artifact opened for running."""
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Outputs by name. With taps, also ``hidden.0`` (embeddings) ... ``hidden.N``."""
+        ...
+
+
+class Target(Protocol):
+    """One runtime for which artifacts are made."""
+
+    name: str
+
+    def artifacts(
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...]
+    ) -> tuple[ArtifactSpec, ...]:
+        """The artifacts for the asked precisions; raises UserError for unknown names."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hash of the lowering code and the runtime's version: changes when a rebuild is due."""
+        ...
+
+    def write(
+        self, model: SourceModel, spec: ArtifactSpec, path: Path, metadata: Mapping[str, str]
+    ) -> None:
+        """Lower, quantize and write the artifact to ``path``."""
+        ...
+
+    def open(self, path: Path, *, threads: int = 1, taps: bool = False) -> Session:
+        """Open a written artifact. UserError when the file cannot be run."""
+        ...
+
+    def signature(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Inputs and outputs as the artifact on disk declares them."""
+        ...
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        """The metadata that the artifact on disk carries."""
+        ...
+
+    def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
+        """The equivalent model (same shape, same function) whose weights artifacts store."""
+        ...
+
+    def structure(self, path: Path) -> str:
+        """Hash of the computation without the values of its weights.
+
+        Two artifacts with equal structure compute the same function of their weights.
+        """
+        ...
+
+    def stored_weights(
+        self, path: Path, config: EncoderConfig, task: Task
+    ) -> Iterator[StoredTensor]:
+        """Every stored weight, read from disk, under the source's names."""
+        ...
+
+    def coverage(
+        self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
+    ) -> Coverage:
+        """Which weights and operators are quantized, and what breaks the scheme's promise."""
+        ...
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """Every file of the artifact, the main file first (external data, packages)."""
+        ...
+
+
+def find_target(name: str) -> Target:
+    """The object ``TARGET`` of the package ``exporter.targets.NAME``; UserError for others."""
+    if name not in target_names():
+        raise UserError(f"Unknown target '{name}'.", f"Choose from: {', '.join(target_names())}.")
+    target: Target = importlib.import_module(f"exporter.targets.{name}").TARGET
+    return target
+
+
+def target_names() -> tuple[str, ...]:
+    """Names of the packages under ``exporter.targets``."""
+    folder = Path(__file__).parent
+    return tuple(m.name for m in pkgutil.iter_modules([str(folder)]) if m.ispkg)

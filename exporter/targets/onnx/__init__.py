@@ -1,0 +1,122 @@
+"""ONNX, for ONNX Runtime on phones, browsers and servers.
+
+Flavours: ``optimized`` uses the operators that ONNX Runtime (1.23 or newer) runs fastest;
+``portable`` only standard operators of opset 20, for any runtime.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+import exporter
+from exporter.errors import UserError
+from exporter.model.config import EncoderConfig, SourceModel, Task
+from exporter.quantization.schemes import find_scheme
+from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, TensorSpec
+from exporter.targets.onnx import stored
+from exporter.targets.onnx.graph import save
+from exporter.targets.onnx.lower import lower, stored_model
+from exporter.targets.onnx.session import OnnxSession
+
+PRECISIONS = ("fp32", "fp16", "int8")
+FLAVOURS = ("optimized", "portable")
+
+
+class OnnxTarget:
+    """See ``exporter.targets.base.Target``."""
+
+    name = "onnx"
+
+    def artifacts(
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...]
+    ) -> tuple[ArtifactSpec, ...]:
+        """``onnx/model.onnx`` and its variants, named as on the Hub."""
+        for asked, known, option in (
+            (precisions, PRECISIONS, "--precision"),
+            (flavours, FLAVOURS, "--flavour"),
+        ):
+            for value in asked:
+                if value not in known:
+                    raise UserError(
+                        f"The target onnx has no '{value}'.", f"{option}: {', '.join(known)}."
+                    )
+        return tuple(
+            ArtifactSpec(self.name, precision, flavour, _path(precision, flavour))
+            for flavour in flavours
+            for precision in precisions
+        )
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{onnx.__version__} {onnxruntime.__version__}".encode())
+        for path in sorted(Path(__file__).parent.glob("*.py")):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
+        return stored_model(model, precision)
+
+    def write(
+        self, model: SourceModel, spec: ArtifactSpec, path: Path, metadata: Mapping[str, str]
+    ) -> None:
+        metadata = {**metadata, "max_positions": str(model.config.max_positions)}
+        lowered = lower(model, spec.precision, spec.flavour, metadata, exporter.__version__)
+        if spec.flavour == "portable":
+            onnx.checker.check_model(lowered, full_check=True)
+        save(lowered, path)
+        del lowered
+        OnnxSession(path)  # a file that does not load is never handed on
+
+    def open(self, path: Path, *, threads: int = 1, taps: bool = False) -> OnnxSession:
+        return OnnxSession(path, threads, taps)
+
+    def signature(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        graph = onnx.load(path, load_external_data=False).graph
+        return _specs(graph.input), _specs(graph.output)
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        model = onnx.load(path, load_external_data=False)
+        return {entry.key: entry.value for entry in model.metadata_props}
+
+    def structure(self, path: Path) -> str:
+        return stored.structure(stored.read(path))
+
+    def stored_weights(
+        self, path: Path, config: EncoderConfig, task: Task
+    ) -> Iterator[StoredTensor]:
+        del config, task  # the names and operators in the file say everything
+        return stored.stored_weights(stored.read(path))
+
+    def coverage(
+        self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
+    ) -> Coverage:
+        find_scheme(precision)
+        return stored.coverage(stored.read(path), precision, config, task, labels)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        return stored.files(path)
+
+
+def _path(precision: str, flavour: str) -> str:
+    parts = ["model"]
+    if flavour == "portable":
+        parts.append(flavour)
+    if precision != "fp32":
+        parts.append(precision)
+    return f"onnx/{'_'.join(parts)}.onnx"
+
+
+def _specs(values: list[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(
+            value.name,
+            onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name,
+            tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim),
+        )
+        for value in values
+    )
+
+
+TARGET = OnnxTarget()

@@ -1,0 +1,185 @@
+"""Reads an ONNX file back: its weights under the source's names, its structure, its coverage."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, external_data_helper, numpy_helper
+
+from exporter.errors import UserError
+from exporter.model.config import EncoderConfig, Task
+from exporter.model.weights import weight_shapes
+from exporter.quantization.schemes.int8 import KEPT
+from exporter.targets.base import Array, Coverage, StoredTensor
+from exporter.targets.onnx.names import StoredName, parse
+
+_BITS = {TensorProto.FLOAT: 32, TensorProto.FLOAT16: 16, TensorProto.INT8: 8}
+_TYPES = {32: "float32", 16: "float16", 8: "int8"}
+_SCHEME_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
+
+#: Products of a matrix and activations. In an int8 artifact none may read a float matrix.
+_FLOAT_PRODUCTS = ("Gemm", "MatMul")
+_INT8_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger")
+
+
+def read(path: Path) -> onnx.ModelProto:
+    """The model on disk, with external data. UserError when the file is damaged."""
+    try:
+        return onnx.load(path)
+    except Exception as error:  # protobuf and onnx raise unrelated types
+        raise UserError(
+            f"{path} is no readable ONNX file ({type(error).__name__}).",
+            "Build it again: squeezebert-export build MODEL OUT --force",
+        ) from error
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """The file and, where its weights lie outside, their files."""
+    model = onnx.load(path, load_external_data=False)
+    outside = {
+        path.parent / external_data_helper.ExternalDataInfo(tensor).location
+        for tensor in model.graph.initializer
+        if external_data_helper.uses_external_data(tensor)
+    }
+    return (path, *sorted(outside))
+
+
+def structure(model: onnx.ModelProto) -> str:
+    """SHA-256 of everything but the values of the weights, labels and other metadata.
+
+    Constants that are no weight (shapes, the mask's values) count with their values.
+    """
+    bare = onnx.ModelProto()
+    bare.ir_version = model.ir_version
+    bare.opset_import.extend(model.opset_import)
+    bare.functions.extend(model.functions)
+    bare.graph.node.extend(model.graph.node)
+    bare.graph.input.extend(model.graph.input)
+    bare.graph.output.extend(model.graph.output)
+    digest = hashlib.sha256(bare.SerializeToString(deterministic=True))
+    for tensor in sorted(model.graph.initializer, key=lambda tensor: str(tensor.name)):
+        digest.update(f"{tensor.name}:{tensor.data_type}:{list(tensor.dims)}".encode())
+        if parse(tensor.name) is None:
+            digest.update(numpy_helper.to_array(tensor).tobytes())
+    return digest.hexdigest()
+
+
+def stored_weights(model: onnx.ModelProto) -> Iterator[StoredTensor]:
+    """Every weight, its groups joined again and in the source's orientation, dequantized."""
+    parts: dict[str, dict[tuple[int, str], TensorProto]] = defaultdict(dict)
+    for tensor in model.graph.initializer:
+        stored = parse(tensor.name)
+        if stored is not None:
+            parts[stored.name][stored.group or 0, stored.part] = tensor
+    transposed = _transposed(model)
+    for name, tensors in parts.items():
+        groups = sorted({group for group, _ in tensors})
+        pieces = [_piece(group, tensors, name in transposed) for group in groups]
+        yield StoredTensor(
+            name,
+            np.concatenate([values for values, _, _ in pieces]),
+            np.concatenate([step for _, step, _ in pieces]),
+            min(bits for _, _, bits in pieces),
+        )
+
+
+def _piece(
+    group: int, tensors: Mapping[tuple[int, str], TensorProto], transposed: bool
+) -> tuple[Array, Array, int]:
+    """Values [rows, columns] (or [size]), step [rows, 1] (or [size]) and bits of one group."""
+    if (group, "int8") in tensors:
+        levels = numpy_helper.to_array(tensors[group, "int8"]).astype(np.float32)
+        scale = numpy_helper.to_array(tensors[group, "scale"])[:, None]
+        return (levels.T if transposed else levels) * scale, scale, 8
+    tensor = tensors[group, ""]
+    values = numpy_helper.to_array(tensor).astype(np.float32)
+    values = values.T if transposed else values
+    return values, np.zeros((len(values),) + (1,) * (values.ndim - 1), np.float32), _bits(tensor)
+
+
+def _bits(tensor: TensorProto) -> int:
+    return _BITS.get(tensor.data_type, 0)
+
+
+def _transposed(model: onnx.ModelProto) -> set[str]:
+    """Names of the weights that products read as [inputs, outputs]."""
+    names = set()
+    for operator, name, flipped in _reads(model):
+        if operator in (*_FLOAT_PRODUCTS, *_INT8_PRODUCTS) and not flipped:
+            names.add(name.name)
+    return names
+
+
+def _reads(model: onnx.ModelProto) -> Iterator[tuple[str, StoredName, bool]]:
+    """(operator, weight, whether it is transposed on the way) for every use of a weight.
+
+    Casts and transpositions of a constant are looked through.
+    """
+    sources: dict[str, tuple[str, bool]] = {}
+    for node in model.graph.node:
+        if node.op_type in ("Cast", "Transpose") and len(node.input) == 1:
+            origin, flipped = sources.get(node.input[0], (node.input[0], False))
+            sources[node.output[0]] = (origin, flipped or node.op_type == "Transpose")
+    for node in model.graph.node:
+        flag = any(a.name == "transB" and a.i for a in node.attribute)
+        for text in node.input:
+            origin, flipped = sources.get(text, (text, False))
+            name = parse(origin)
+            if name is not None and name.part != "scale" and node.op_type != "Cast":
+                yield node.op_type, name, flipped or flag
+
+
+def coverage(
+    model: onnx.ModelProto, precision: str, config: EncoderConfig, task: Task, labels: int
+) -> Coverage:
+    """Stored types and operators, and where they break the promise of ``precision``."""
+    promised = _SCHEME_BITS[precision]
+    expected = weight_shapes(config, task, labels)
+    kept: dict[str, str] = {}
+    violations: list[str] = []
+    bits: dict[str, int] = {}
+    for tensor in model.graph.initializer:
+        stored = parse(tensor.name)
+        if stored is not None and stored.part != "scale":
+            # The widest group counts: one group left wide is a weight left wide.
+            bits[stored.name] = max(bits.get(stored.name, 0), _bits(tensor) or 64)
+    for name, width in bits.items():
+        if name not in expected:
+            violations.append(f"{name} is no weight of the model")
+        elif width > promised:
+            reason = _reason(name, len(expected[name]), precision)
+            if reason is None:
+                violations.append(
+                    f"{name} is stored with {width} bits, {precision} promises {promised}"
+                )
+            else:
+                kept[name] = reason
+    if precision == "int8":
+        for operator, read_name, _ in _reads(model):
+            if operator in _FLOAT_PRODUCTS and read_name.part != "int8":
+                name = read_name.name
+                if name.endswith(".weight") and name not in KEPT:
+                    violations.append(f"{name} is multiplied in fp32 ({operator})")
+    operators = Counter(
+        f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        for node in model.graph.node
+    )
+    return Coverage(
+        {name: _TYPES.get(width, "other") for name, width in sorted(bits.items())},
+        dict(sorted(operators.items())),
+        kept,
+        tuple(violations),
+    )
+
+
+def _reason(name: str, dimensions: int, precision: str) -> str | None:
+    """Why a weight may stay wider than the scheme's type; None: it may not."""
+    if dimensions == 1:
+        return "a vector (bias or LayerNorm): a thousandth of the size"
+    if name in KEPT:
+        stays = name != "head.classifier.weight" or precision in ("int8", "fp16")
+        return KEPT[name] if stays else None
+    return None

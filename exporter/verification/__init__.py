@@ -1,0 +1,1 @@
+"""Decides, by measurement, whether an artifact may enter a bundle."""

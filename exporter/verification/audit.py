@@ -1,0 +1,108 @@
+"""Compares every weight that an artifact stores with the source, value by value.
+
+Parity sees what the weights do; a flipped bit or a rounding that is off by one step does almost
+nothing. This sees each of them.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from exporter.model.config import SourceModel
+from exporter.targets.base import Array, StoredTensor
+from exporter.verification.report import Check
+
+#: Symmetric int8 and int4 use the levels -127..127 and -7..7.
+_LARGEST_LEVEL = {8: 127, 4: 7}
+
+#: Half a unit in the last place of fp16, relative; and half its smallest subnormal, absolute.
+_FP16_RELATIVE = 2.0**-11
+_FP16_ABSOLUTE = 2.0**-25
+
+#: In steps. fp32 rounds the division by a scale and the product with it, each by up to 127 * 2**-24
+#: of a step, so that a value half-way between two levels may go to either.
+_STEP_SLACK = 127 * 2.0**-22
+
+
+def weight_audit(
+    stored: Iterable[StoredTensor], source: SourceModel, equivalent: SourceModel
+) -> Check:
+    """Every weight of the source is stored, once, within its type's rounding, and no other.
+
+    ``equivalent`` is the model whose weights the target stores (``Target.stored_model``): fp32
+    matrices have to equal it bit by bit, vectors up to the last bit (folding sums in fp64, whose
+    order may differ between machines). fp16 and int8 matrices have to equal the *source* up to
+    half a step, and the steps have to be those that the values ask for.
+    A weight that is not stored has to be zero in ``equivalent``.
+    """
+    seen: set[str] = set()
+    problems: list[str] = []
+    largest: dict[str, float] = {"fp32": 0.0, "fp16": 0.0, "int8": 0.0, "int4": 0.0}
+    for tensor in stored:
+        if tensor.name in seen or tensor.name not in source.weights:
+            problems.append(f"{tensor.name} is stored but is no weight of the source")
+            continue
+        seen.add(tensor.name)
+        problem, error = _compare(tensor, source, equivalent)
+        if problem:
+            problems.append(f"{tensor.name}: {problem}")
+        kind = {32: "fp32", 16: "fp16", 8: "int8", 4: "int4"}.get(tensor.bits, "fp32")
+        largest[kind] = max(largest[kind], error)
+    for name, expected in equivalent.weights.items():
+        if name not in seen and bool(expected.any()):
+            problems.append(f"{name} is not stored")
+    measured: Mapping[str, float] = {"tensors": float(len(seen)), **largest}
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return Check("weight audit", False, problems[0] + more, measured, 0.5)
+    detail = f"{len(seen)} tensors equal the source within half a step of their type"
+    return Check("weight audit", True, detail, measured, 0.5)
+
+
+def _compare(
+    tensor: StoredTensor, source: SourceModel, equivalent: SourceModel
+) -> tuple[str, float]:
+    """A problem ('' for none) and the largest error in steps of the stored type."""
+    matrix = tensor.values.ndim == 2
+    wide = tensor.bits == 32 or not matrix
+    expected = (equivalent if wide else source).weights[tensor.name].numpy()
+    if tensor.values.shape != expected.shape:
+        return f"shape {tensor.values.shape}, the source has {expected.shape}", np.inf
+    error = np.abs(tensor.values.astype(np.float64) - expected)
+    step = _steps(tensor, expected, matrix)
+    if step is None:
+        return f"stored with {tensor.bits} bits, which no scheme uses", np.inf
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(error == 0, 0, error / step)
+    ratio = np.where(np.isfinite(ratio), ratio, np.inf)
+    worst = float(ratio.max(initial=0))
+    limit = 1.0 if wide else 0.5 + _STEP_SLACK
+    if worst > limit:
+        where = tuple(int(i) for i in np.unravel_index(ratio.argmax(), ratio.shape))
+        return (
+            f"at {where} stored {tensor.values[where]:.9g}, source {expected[where]:.9g} "
+            f"({worst:.3g} steps)"
+        ), worst
+    if tensor.bits in _LARGEST_LEVEL:
+        return _scale_problem(tensor, expected), worst
+    return "", worst
+
+
+def _steps(tensor: StoredTensor, expected: Array, matrix: bool) -> Array | None:
+    """The step of every value; 0 where bit equality is asked for."""
+    if tensor.bits == 32 or not matrix:
+        return np.zeros(expected.shape) if matrix else np.spacing(np.abs(expected))
+    if tensor.bits == 16:
+        return 2 * np.maximum(np.abs(expected) * _FP16_RELATIVE, _FP16_ABSOLUTE)
+    return tensor.step if tensor.bits in _LARGEST_LEVEL else None
+
+
+def _scale_problem(tensor: StoredTensor, expected: Array) -> str:
+    """Steps have to be the smallest that hold their row: a coarser one loses accuracy unseen."""
+    largest = np.abs(expected).max(axis=1, keepdims=True) / _LARGEST_LEVEL[tensor.bits]
+    wanted = np.where(largest > 0, largest, 1).astype(np.float32)
+    wrong = np.abs(tensor.step - wanted) > np.spacing(wanted)
+    if not wrong.any():
+        return ""
+    row = int(wrong.any(axis=1).argmax())
+    return f"row {row} has step {tensor.step[row, 0]:.9g}, its values ask for {wanted[row, 0]:.9g}"

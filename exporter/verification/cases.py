@@ -1,0 +1,45 @@
+"""The inputs on which artifacts are compared: lengths, batches, padding, a row without tokens."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporter.model.config import EncoderConfig
+from exporter.targets.base import Array
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch of inputs, each int64 [B, T]. ``name`` says what is special about it."""
+
+    name: str
+    inputs: dict[str, Array]
+
+
+def verification_cases(config: EncoderConfig, seed: int = 0) -> tuple[Case, ...]:
+    """Random token ids and token types: one token, short, odd and long, with padding and without.
+
+    At least one case has a row that is all padding. Lengths end at the position table.
+    """
+    generator = np.random.default_rng(seed)
+
+    def case(name: str, lengths: list[int], width: int) -> Case:
+        width = min(width, config.max_positions)
+        shape = (len(lengths), width)
+        mask = np.arange(width)[None, :] < np.array(lengths)[:, None]
+        ids = generator.integers(0, config.vocab_size, shape)
+        types = generator.integers(0, config.token_types, shape)
+        inputs = {
+            "input_ids": np.where(mask, ids, config.pad_token_id),
+            "attention_mask": mask.astype(np.int64),
+            "token_type_ids": np.where(mask, types, 0),
+        }
+        return Case(name, inputs)
+
+    return (
+        case("one token", [1], 1),
+        case("odd length", [7], 7),
+        case("padded batch", [32, 19, 2], 32),
+        case("all padding", [0, 24], 24),
+        case("longest", [min(128, config.max_positions)], 128),
+    )

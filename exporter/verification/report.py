@@ -1,0 +1,35 @@
+"""The findings of the gate, in a form for people and for the manifest."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one artifact: what was measured against which tolerance."""
+
+    name: str
+    passed: bool
+    detail: str
+    measured: Mapping[str, float]
+    tolerance: float | None = None
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """All checks of one artifact. It passes when every check does."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def failures(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if not check.passed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the manifest's field ``verification``."""
+        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
