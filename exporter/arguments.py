@@ -1,0 +1,214 @@
+"""The command line of ``squeezebert-export``."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import exporter
+from exporter.model.config import TASKS
+
+_EPILOG = """\
+MODEL is a Hub id (squeezebert/squeezebert-mnli), a folder with config.json, weights and
+tokenizer, example:intents (a small trained model that comes with this project), or
+random:squeezebert-base and random:bert-base (seeded weights, to measure speed).
+
+exit codes: 0 done, 1 a check said no, 2 the input cannot be used, 130 interrupted
+"""
+
+_BUILD_EXAMPLES = """\
+examples:
+  squeezebert-export build example:intents out/intents
+  squeezebert-export build squeezebert/squeezebert-mnli out/mnli --eval-data mnli_dev.tsv.gz
+  squeezebert-export build ./my-model out/mine --labels negative,positive --precision fp32,int8
+  squeezebert-export build ./my-model out/mine --dry-run
+
+Run the same command again to continue after an interruption: finished artifacts are kept. The
+evaluation file is tab-separated UTF-8 (.gz allowed) with a header: text and label, or premise,
+hypothesis and label.
+"""
+
+_VERIFY_EXAMPLES = """\
+examples:
+  squeezebert-export verify out/intents
+  squeezebert-export verify out/mine --source ./my-model
+"""
+
+_EVALUATE_EXAMPLES = """\
+examples:
+  squeezebert-export evaluate out/intents --data clinc_test.tsv.gz
+  squeezebert-export evaluate out/intents --data clinc_test.tsv.gz --limit 500 \\
+      --artifact onnx/model_int8.onnx
+
+int8 artifacts run one example at a time, as on a phone: their activations take their range from
+the whole batch, so that an example's answer would depend on its neighbours.
+"""
+
+_PREDICT_EXAMPLES = """\
+examples:
+  squeezebert-export predict out/intents --text "wake me at six"
+  squeezebert-export predict out/mnli --text "A man sleeps." --text-pair "Nobody is awake."
+  squeezebert-export predict out/qa --text "Who wrote it?" --text-pair "Ann wrote the book."
+  squeezebert-export predict out/mlm --text "Paris is the [MASK] of France."
+"""
+
+_INSPECT_EXAMPLES = """\
+examples:
+  squeezebert-export inspect out/intents
+  squeezebert-export inspect out/intents/onnx/model_int8.onnx
+"""
+
+_BASELINE_EXAMPLES = """\
+examples:
+  squeezebert-export baseline random:bert-base out/stock-bert
+  squeezebert-export baseline example:intents out/stock-intents
+
+A baseline is what a user gets without this project: torch.onnx.export, then quantize_dynamic. Give
+it to squeezebert-bench with --baseline.
+"""
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The command line of ``squeezebert-export``; ``command`` names the command chosen."""
+    parser = argparse.ArgumentParser(
+        prog="squeezebert-export",
+        description="Takes a SqueezeBERT or BERT checkpoint to verified artifacts for phones.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=exporter.__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    build = _command(
+        commands,
+        "build",
+        "export a model into a bundle, proved and measured",
+        f"{_BUILD_EXAMPLES}\n{_EPILOG}",
+    )
+    build.add_argument("model", metavar="MODEL", help="what to export, see below")
+    build.add_argument("out", metavar="OUT", type=Path, help="folder of the bundle")
+    build.add_argument(
+        "--target", type=_names, default=("onnx",), help="targets, with commas (default: onnx)"
+    )
+    build.add_argument(
+        "--precision",
+        type=_names,
+        default=("fp32", "fp16", "int8"),
+        help="precisions, with commas (default: fp32,fp16,int8)",
+    )
+    build.add_argument(
+        "--flavour",
+        type=_names,
+        default=("optimized",),
+        help="optimized (contrib operators of ONNX Runtime), portable (standard operators only), "
+        "or both, with commas (default: optimized)",
+    )
+    _add_model_options(build)
+    build.add_argument(
+        "--eval-data",
+        type=Path,
+        metavar="TSV",
+        help="labelled data: an artifact that loses accuracy on it is refused",
+    )
+    build.add_argument(
+        "--eval-limit", type=_count, metavar="N", help="use the first N examples (default: all)"
+    )
+    build.add_argument("--force", action="store_true", help="rebuild what is up to date, too")
+    build.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, write nothing"
+    )
+
+    verify = _command(commands, "verify", "prove again what is in a bundle", _VERIFY_EXAMPLES)
+    verify.add_argument("bundle", metavar="BUNDLE", type=Path)
+    _add_source(verify)
+
+    evaluate = _command(
+        commands, "evaluate", "measure accuracy on labelled data", _EVALUATE_EXAMPLES
+    )
+    evaluate.add_argument("bundle", metavar="BUNDLE", type=Path)
+    evaluate.add_argument("--data", type=Path, required=True, metavar="TSV", help="labelled data")
+    evaluate.add_argument("--limit", type=_count, metavar="N", help="use the first N examples")
+    evaluate.add_argument(
+        "--artifact", metavar="PATH", help="only this one, such as onnx/model.onnx"
+    )
+    evaluate.add_argument(
+        "--batch-size",
+        type=_count,
+        metavar="N",
+        help="examples in one run (default: 16 for fp32 and fp16, otherwise 1)",
+    )
+    _add_source(evaluate)
+
+    predict = _command(commands, "predict", "run a text through it", _PREDICT_EXAMPLES)
+    predict.add_argument("bundle", metavar="BUNDLE", type=Path)
+    predict.add_argument("--text", required=True, help="the text (the question, the premise)")
+    predict.add_argument("--text-pair", help="the second text (the context, the hypothesis)")
+    predict.add_argument(
+        "--artifact", metavar="PATH", help="such as onnx/model_int8.onnx (default: the first)"
+    )
+
+    inspect = _command(
+        commands, "inspect", "say what a bundle or an artifact holds", _INSPECT_EXAMPLES
+    )
+    inspect.add_argument("path", metavar="BUNDLE|FILE", type=Path)
+
+    baseline = _command(
+        commands,
+        "baseline",
+        "make a stock export to measure against",
+        f"{_BASELINE_EXAMPLES}\n{_EPILOG}",
+    )
+    baseline.add_argument("model", metavar="MODEL", help="what to export, see below")
+    baseline.add_argument("out", metavar="OUT", type=Path, help="folder of the bundle")
+    _add_model_options(baseline)
+    return parser
+
+
+def _command(
+    commands: Any,
+    name: str,
+    summary: str,
+    epilog: str,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    return parser
+
+
+def _add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--task", choices=TASKS, help="default: the checkpoint's own task")
+    parser.add_argument(
+        "--labels",
+        type=_names,
+        metavar="A,B,C",
+        help="names of the outputs in their order, where the checkpoint does not give them",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights of random:... (default: 0)"
+    )
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source",
+        metavar="MODEL",
+        help="the model that the bundle was made from (default: as the manifest names it)",
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"'{text}' has an empty name")
+    return names
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+    return int(text)

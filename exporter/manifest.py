@@ -1,0 +1,274 @@
+"""The bundle's table of contents, ``manifest.json``: reading, writing, hashes.
+
+The document is described by ``exporter/schema/manifest.schema.json`` (JSON Schema 2020-12) and by
+the dataclasses here, which mirror it field by field. Readers ignore fields they do not know.
+"""
+
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, TypeVar
+
+from exporter.errors import UserError
+from exporter.filesystem import explained_os_errors, sha256_file, write_atomically
+from exporter.targets.base import TensorSpec
+
+SCHEMA = "squeezebert-bundle/1"
+MANIFEST_NAME = "manifest.json"
+Recipe = Literal["squeezebert-export", "stock"]
+
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """A file of the bundle. ``path`` is relative to the bundle, with forward slashes."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The model that was exported.
+
+    ``source`` is the model as the user named it, ``hub_id`` the same when it came from the Hub;
+    ``source_hash`` covers its configuration, tensors and tokenizer. ``datasets`` are Hub ids of
+    the data that it was trained on, as far as known. ``trained`` is False for seeded random
+    weights. ``groups`` gives the group count of every linear layer of an encoder layer.
+    ``max_length`` counts tokens.
+    """
+
+    source: str
+    hub_id: str | None
+    source_hash: str
+    seed: int
+    architecture: str
+    family: str
+    task: str
+    trained: bool
+    licence: str | None
+    datasets: tuple[str, ...]
+    parameters: int
+    vocab_size: int
+    max_length: int
+    max_positions: int
+    token_types: int
+    layers: int
+    hidden_size: int
+    intermediate_size: int
+    heads: int
+    groups: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TokenizerRecord:
+    """The tokenizer's files and the hash that the artifacts carry too."""
+
+    hash: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArtifactRecord:
+    """One artifact that passed its gate, with everything that was measured on it.
+
+    ``bytes`` is the size of all ``files``, ``sha256`` the hash of the main file (the first of
+    ``files``). ``fingerprint`` covers all that went in: when it is unchanged, so is the artifact.
+    """
+
+    path: str
+    target: str
+    flavour: str
+    precision: str
+    bytes: int
+    sha256: str
+    files: tuple[FileRecord, ...]
+    fingerprint: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    verification: Mapping[str, Any]
+    coverage: Mapping[str, Any] | None
+    accuracy: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """The labelled data of the last evaluation: file name, hash of the file, examples used."""
+
+    data: str
+    sha256: str
+    examples: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole document. ``files`` holds what every client reads: config and tokenizer."""
+
+    model: ModelRecord
+    recipe: Recipe
+    labels: tuple[str, ...] | None
+    tokenizer: TokenizerRecord
+    files: tuple[FileRecord, ...]
+    artifacts: tuple[ArtifactRecord, ...]
+    evaluation: EvaluationRecord | None
+    versions: Mapping[str, str]
+    command: tuple[str, ...]
+
+    def artifact(self, path: str) -> ArtifactRecord | None:
+        """The artifact at ``path``, if the bundle has it."""
+        return next((a for a in self.artifacts if a.path == path), None)
+
+    def with_artifact(self, artifact: ArtifactRecord) -> "Manifest":
+        """A copy in which ``artifact`` replaces the one at its path or is appended."""
+        kept = [a for a in self.artifacts if a.path != artifact.path]
+        position = next(
+            (i for i, a in enumerate(self.artifacts) if a.path == artifact.path), len(kept)
+        )
+        return replace(self, artifacts=(*kept[:position], artifact, *kept[position:]))
+
+    def without_artifact(self, path: str) -> "Manifest":
+        """A copy without the artifact at ``path``."""
+        return replace(self, artifacts=tuple(a for a in self.artifacts if a.path != path))
+
+
+def read_manifest(bundle: Path) -> Manifest:
+    """The manifest of the folder ``bundle``. Raises UserError when it is no readable bundle."""
+    path = bundle / MANIFEST_NAME
+    if not bundle.exists():
+        raise UserError(f"{bundle} does not exist.", "Check the path.")
+    if not path.is_file():
+        raise UserError(
+            f"{bundle} is not a bundle: it has no {MANIFEST_NAME}.",
+            "Make one with: squeezebert-export build MODEL OUT",
+        )
+    with explained_os_errors(path):
+        content = path.read_bytes()
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise _damaged(path, f"it is not JSON ({error})") from error
+    try:
+        return from_document(document)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def write_manifest(bundle: Path, manifest: Manifest) -> None:
+    """Write the manifest in one step. Raises UserError when the disk or folder refuses."""
+    text = json.dumps(as_document(manifest), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(bundle / MANIFEST_NAME, f"{text}\n".encode())
+
+
+def as_document(manifest: Manifest) -> dict[str, Any]:
+    """The JSON document of ``manifest``."""
+    document: dict[str, Any] = _without_infinities({"schema": SCHEMA, **asdict(manifest)})
+    return document
+
+
+def from_document(document: Any) -> Manifest:
+    """The manifest in a JSON document. Raises ValueError naming the field that is wrong."""
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        found = document.get("schema") if isinstance(document, dict) else None
+        raise ValueError(f"schema is {found!r}, this version reads {SCHEMA!r}")
+    manifest = _read_record(Manifest, document, "manifest")
+    for file in (*manifest.files, *(f for a in manifest.artifacts for f in a.files)):
+        _require_inside(file.path)
+    for name in (*manifest.tokenizer.files, *(a.path for a in manifest.artifacts)):
+        _require_inside(name)
+    return manifest
+
+
+def file_record(bundle: Path, path: Path) -> FileRecord:
+    """Size and hash of ``path``, a file inside ``bundle``."""
+    with explained_os_errors(path):
+        return FileRecord(
+            path.relative_to(bundle).as_posix(), path.stat().st_size, sha256_file(path)
+        )
+
+
+def changed_files(bundle: Path, records: typing.Iterable[FileRecord]) -> tuple[str, ...]:
+    """What is wrong on disk, one line a file: missing, or other content than recorded."""
+    problems = []
+    for record in records:
+        path = bundle / record.path
+        if not path.is_file():
+            problems.append(f"{record.path} is missing")
+        elif path.stat().st_size != record.bytes:
+            size = path.stat().st_size
+            problems.append(f"{record.path} has {size} bytes instead of {record.bytes}")
+        elif sha256_file(path) != record.sha256:
+            problems.append(f"{record.path} has another SHA-256 than recorded")
+    return tuple(problems)
+
+
+def _without_infinities(value: Any) -> Any:
+    """JSON has no infinity and no NaN (a measured ratio may be either): null stands for them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_infinities(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinities(item) for item in value]
+    return value
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} cannot be read: {reason}.", "Rebuild the bundle into an empty folder."
+    )
+
+
+def _require_inside(path: str) -> None:
+    """A manifest must not name files outside its bundle: they would be read, or removed."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or "\\" in path or ".." in parts:
+        raise ValueError(f"path {path!r} leaves the bundle")
+
+
+def _read_record(kind: type[_Record], value: Any, where: str) -> _Record:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is not an object")
+    hints = typing.get_type_hints(kind)
+    arguments = {}
+    for field in fields(kind):  # type: ignore[arg-type]  # always called with a dataclass
+        if field.name not in value:
+            raise ValueError(f"{where}.{field.name} is missing")
+        arguments[field.name] = _read_value(
+            hints[field.name], value[field.name], f"{where}.{field.name}"
+        )
+    return kind(**arguments)
+
+
+def _read_value(hint: Any, value: Any, where: str) -> Any:
+    """``value`` as the type ``hint`` asks for. Knows the kinds of types used above."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        hint = next((a for a in arguments if a is type(value)), arguments[0])
+        return _read_value(hint, value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} is {value!r} instead of {' or '.join(arguments)}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} is not an array")
+        return tuple(_read_value(arguments[0], v, f"{where}[{i}]") for i, v in enumerate(value))
+    if origin is not None:  # Mapping[str, X]
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is not an object")
+        return {key: _read_value(arguments[1], v, f"{where}.{key}") for key, v in value.items()}
+    if hint is Any:
+        return value
+    if is_dataclass(hint) and isinstance(hint, type):
+        return _read_record(hint, value, where)
+    if type(value) is not hint:  # not isinstance: true is no integer here
+        raise ValueError(f"{where} is {value!r}, not of type {hint.__name__}")
+    return value

@@ -1,0 +1,213 @@
+"""The bundle's ``README.md``: Hub metadata and what was measured, from the manifest alone."""
+
+from collections.abc import Sequence
+
+from huggingface_hub import ModelCardData
+
+from exporter.manifest import ArtifactRecord, Manifest
+
+_PIPELINE_TAGS = {
+    "sequence-classification": "text-classification",
+    "feature-extraction": "feature-extraction",
+    "token-classification": "token-classification",
+    "question-answering": "question-answering",
+    "masked-lm": "fill-mask",
+}
+_OPTIMUM_CLASSES = {
+    "sequence-classification": "ORTModelForSequenceClassification",
+    "feature-extraction": "ORTModelForFeatureExtraction",
+    "token-classification": "ORTModelForTokenClassification",
+    "question-answering": "ORTModelForQuestionAnswering",
+    "masked-lm": "ORTModelForMaskedLM",
+}
+_FAMILY_NAMES = {"squeezebert": "SqueezeBERT", "bert": "BERT"}
+_MEGABYTE = 1e6
+
+
+def model_card(manifest: Manifest) -> str:
+    """Markdown with the Hub's YAML metadata at the top.
+
+    Fields that are not known (licence, data sets, base model) are left out rather than guessed.
+    """
+    sections = [
+        f"---\n{_metadata(manifest)}\n---",
+        f"# {_title(manifest)}",
+        _introduction(manifest),
+        _artifacts(manifest),
+        _accuracy(manifest),
+        _usage(manifest),
+        _provenance(manifest),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _metadata(manifest: Manifest) -> str:
+    model = manifest.model
+    tags = ["onnx", model.family, *sorted({a.precision for a in manifest.artifacts})]
+    data = ModelCardData(
+        language="en",
+        license=model.licence,
+        library_name="transformers.js" if _has_onnx(manifest) else None,
+        pipeline_tag=_PIPELINE_TAGS[model.task],
+        tags=tags if _has_onnx(manifest) else tags[1:],
+        datasets=list(model.datasets) or None,
+        base_model=model.hub_id,
+    )
+    return data.to_yaml()
+
+
+def _has_onnx(manifest: Manifest) -> bool:
+    return any(artifact.target == "onnx" for artifact in manifest.artifacts)
+
+
+def _title(manifest: Manifest) -> str:
+    name = _FAMILY_NAMES.get(manifest.model.family, manifest.model.family)
+    kind = "stock export" if manifest.recipe == "stock" else "for phones"
+    return f"{name} {kind}: {manifest.model.source}"
+
+
+def _introduction(manifest: Manifest) -> str:
+    model = manifest.model
+    groups = sorted(set(model.groups.values()), reverse=True)
+    grouped = f", linear layers in {groups[0]} groups" if groups[0] > 1 else ""
+    lines = [
+        f"{model.architecture} with {model.layers} layers of {model.hidden_size} channels, "
+        f"{model.heads} heads{grouped}: {model.parameters / 1e6:.2f} million parameters, "
+        f"at most {model.max_length} tokens."
+    ]
+    if not model.trained:
+        lines.append(
+            f"**The weights are random (seed {model.seed}).** The model has learned nothing: it "
+            "serves to measure speed and size, and its answers mean nothing."
+        )
+    if manifest.recipe == "stock":
+        lines.append(
+            "This is a baseline: what `torch.onnx.export` and `quantize_dynamic` give by "
+            "themselves. Its artifacts were run and compared with PyTorch, and passed no gate."
+        )
+    else:
+        lines.append(
+            "Every artifact was proved against PyTorch before it entered this folder: layer by "
+            "layer, output by output, weight by weight. The measurements are in `manifest.json`."
+        )
+    return "\n\n".join(lines)
+
+
+def _artifacts(manifest: Manifest) -> str:
+    if not manifest.artifacts:
+        return ""
+    rows = [
+        [
+            f"`{artifact.path}`",
+            artifact.precision,
+            artifact.flavour,
+            f"{artifact.bytes / _MEGABYTE:.1f} MB",
+            _checks(artifact),
+        ]
+        for artifact in manifest.artifacts
+    ]
+    header = ["file", "precision", "flavour", "size", "checks"]
+    details = [
+        f"- `{artifact.path}`, {check['name']}: {check['detail']}"
+        for artifact in manifest.artifacts
+        for check in artifact.verification["checks"]
+        if check["name"] != "accuracy"
+    ]
+    return "\n\n".join(["## Artifacts", _table(header, rows), "\n".join(details)])
+
+
+def _checks(artifact: ArtifactRecord) -> str:
+    checks = artifact.verification["checks"]
+    return f"{sum(check['passed'] for check in checks)} of {len(checks)} passed"
+
+
+def _accuracy(manifest: Manifest) -> str:
+    measured = [a for a in manifest.artifacts if a.accuracy is not None]
+    if not measured:
+        return ""
+    header = ["file", "data", "accuracy (95 % interval)", "PyTorch fp32", "agreement"]
+    rows = []
+    for artifact in measured:
+        found = artifact.accuracy or {}
+        low, high = found["interval"]
+        rows.append(
+            [
+                f"`{artifact.path}`",
+                f"{found['data']}, {found['examples']} examples",
+                f"{found['accuracy']:.2%} ({low:.2%} to {high:.2%})",
+                f"{found['reference_accuracy']:.2%}",
+                f"{found['agreement']:.2%}",
+            ]
+        )
+    majority = (measured[0].accuracy or {})["majority"]
+    note = (
+        f"Always answering the most frequent label scores {majority:.2%}. Agreement: share of the "
+        "examples with the same answer as PyTorch in fp32."
+    )
+    return "\n\n".join(["## Accuracy", _table(header, rows), note])
+
+
+def _usage(manifest: Manifest) -> str:
+    onnx = [artifact for artifact in manifest.artifacts if artifact.target == "onnx"]
+    if not onnx:
+        return ""
+    first, model = onnx[0], manifest.model
+    file_name = first.path.rpartition("/")[2]
+    outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
+    inputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.inputs)
+    optimum = _OPTIMUM_CLASSES[model.task]
+    pipeline = _PIPELINE_TAGS[model.task]
+    return f"""## Use
+
+Inputs ({first.inputs[0].dtype}): {inputs}. Outputs: {outputs}.
+`FOLDER` is this folder, or its name on the Hub.
+
+ONNX Runtime:
+
+```python
+import numpy as np, onnxruntime, tokenizers
+
+tokenizer = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json")
+row = tokenizer.encode("some text")
+session = onnxruntime.InferenceSession("FOLDER/{first.path}")
+outputs = session.run(None, {{
+    "input_ids": np.array([row.ids]),
+    "attention_mask": np.array([row.attention_mask]),
+    "token_type_ids": np.array([row.type_ids]),
+}})
+```
+
+Optimum:
+
+```python
+from optimum.onnxruntime import {optimum}
+from transformers import AutoTokenizer, pipeline
+
+model = {optimum}.from_pretrained("FOLDER", subfolder="onnx", file_name="{file_name}")
+run = pipeline("{pipeline}", model=model, tokenizer=AutoTokenizer.from_pretrained("FOLDER"))
+```
+
+transformers.js:
+
+```js
+import {{ pipeline }} from "@huggingface/transformers";
+const run = await pipeline("{pipeline}", "FOLDER", {{ dtype: "{first.precision}" }});
+```"""
+
+
+def _provenance(manifest: Manifest) -> str:
+    model = manifest.model
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    return f"""## Provenance
+
+Made from `{model.source}` (hash `{model.source_hash[:16]}`) by `{" ".join(manifest.command)}`
+with {versions}."""
+
+
+def _shape(shape: Sequence[int | str]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,104 @@
+"""Which artifacts a build makes, and which it can keep: a fingerprint of all that goes in."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.checkpoint import Checkpoint
+from exporter.errors import UserError
+from exporter.manifest import Manifest, changed_files
+from exporter.targets.base import ArtifactSpec, Target, find_target
+
+#: Packages whose code decides what an artifact is or whether it passes; the target's own code
+#: and its runtime are covered by ``Target.fingerprint``.
+_ROOMS = ("model", "quantization", "verification")
+
+
+@dataclass(frozen=True)
+class PlannedArtifact:
+    """One artifact of a build. ``reason`` says why it is built, None: it is up to date."""
+
+    spec: ArtifactSpec
+    target: Target
+    fingerprint: str
+    reason: str | None
+
+
+def choose_artifacts(
+    targets: Sequence[str], precisions: Sequence[str], flavours: Sequence[str]
+) -> tuple[tuple[ArtifactSpec, Target], ...]:
+    """The artifacts asked for. Raises UserError for unknown names, for none, for one path twice."""
+    specs = tuple(
+        (spec, target)
+        for target in map(find_target, targets)
+        for spec in target.artifacts(tuple(precisions), tuple(flavours))
+    )
+    paths = [spec.path for spec, _ in specs]
+    twice = sorted({path for path in paths if paths.count(path) > 1})
+    if not paths or twice:
+        what = f"{twice[0]} is asked for twice" if twice else "no artifact is asked for"
+        raise UserError(
+            f"Nothing sensible to build: {what}.", "Check --target, --precision and --flavour."
+        )
+    return specs
+
+
+def plan_artifacts(
+    checkpoint: Checkpoint,
+    specs: Sequence[tuple[ArtifactSpec, Target]],
+    out: Path,
+    old: Manifest | None,
+    *,
+    force: bool,
+) -> tuple[PlannedArtifact, ...]:
+    """What to do with each artifact, given the manifest ``old`` of the bundle ``out``."""
+    return tuple(_plan(checkpoint, spec, target, out, old, force) for spec, target in specs)
+
+
+def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Target) -> str:
+    """SHA-256 over the model, its task, labels and tokenizer, the artifact's spec and the code."""
+    parts = {
+        "source": checkpoint.source_hash,
+        "name": checkpoint.name,
+        "tokenizer": checkpoint.tokenizer_hash,
+        "task": checkpoint.model.task,
+        "labels": checkpoint.model.labels,
+        "max_length": checkpoint.max_length,
+        "spec": [spec.target, spec.precision, spec.flavour, spec.path],
+        "target": target.fingerprint(),
+        "code": _code_hash(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _plan(
+    checkpoint: Checkpoint,
+    spec: ArtifactSpec,
+    target: Target,
+    out: Path,
+    old: Manifest | None,
+    force: bool,
+) -> PlannedArtifact:
+    fingerprint = artifact_fingerprint(checkpoint, spec, target)
+    record = None if old is None else old.artifact(spec.path)
+    if record is None:
+        reason: str | None = "not in the bundle yet"
+    elif record.fingerprint != fingerprint:
+        reason = "its model, options or code changed"
+    elif problems := changed_files(out, record.files):
+        reason = f"changed on disk: {problems[0]}"
+    else:
+        reason = "rebuilt as asked" if force else None
+    return PlannedArtifact(spec, target, fingerprint, reason)
+
+
+def _code_hash() -> str:
+    folder = Path(__file__).parent
+    digest = hashlib.sha256()
+    for room in _ROOMS:
+        for path in sorted((folder / room).rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

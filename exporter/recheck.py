@@ -1,0 +1,175 @@
+"""Proving and measuring again what lies in a bundle, without changing it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from exporter.bundle_folder import artifact_path
+from exporter.checkpoint import Checkpoint, load
+from exporter.errors import CheckFailed, ExportError, UserError
+from exporter.manifest import ArtifactRecord, Manifest, changed_files, read_manifest
+from exporter.model.config import Task
+from exporter.prediction import find_artifact
+from exporter.progress import Progress, SilentProgress
+from exporter.targets.base import ArtifactSpec, find_target
+from exporter.verification.accuracy import Accuracy
+from exporter.verification.evaluation import Evaluator
+from exporter.verification.gate import prove
+from exporter.verification.report import Check, GateReport
+
+_SILENT = SilentProgress()
+_SHARED_FILES = "shared files"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The findings on a bundle: a report for each artifact and for the shared files."""
+
+    bundle: Path
+    reports: Mapping[str, GateReport]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check of every artifact passed."""
+        return all(report.passed for report in self.reports.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document that ``verify --json`` prints."""
+        return {
+            "bundle": str(self.bundle),
+            "passed": self.passed,
+            "reports": {name: report.as_dict() for name, report in self.reports.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Accuracies of a bundle's artifacts on the same examples, and the gate's verdicts."""
+
+    data: str
+    examples: int
+    accuracies: Mapping[str, Accuracy]
+    checks: Mapping[str, Check]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every artifact keeps the accuracy that a build asks for."""
+        return all(check.passed for check in self.checks.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document that ``evaluate --json`` prints."""
+        return {
+            "data": self.data,
+            "examples": self.examples,
+            "passed": self.passed,
+            "artifacts": {
+                path: {**accuracy.as_dict(), "check": asdict(self.checks[path])}
+                for path, accuracy in self.accuracies.items()
+            },
+        }
+
+
+def verify(
+    bundle: Path, *, source: str | None = None, progress: Progress = _SILENT
+) -> Verification:
+    """Hash every file of the bundle again and run the full gate of every artifact again.
+
+    ``source`` is the model that the bundle was made from, by default the one that the manifest
+    names. Raises UserError when the bundle or the model cannot be read, and CheckFailed when the
+    model is another one than the bundle was made from.
+
+    Stock baselines promise nothing: of them only the files are checked.
+    """
+    manifest = read_manifest(bundle)
+    reports = {_SHARED_FILES: GateReport((_files_check(changed_files(bundle, manifest.files)),))}
+    checkpoint = None
+    if manifest.recipe != "stock":
+        checkpoint = load_source(manifest, source, progress)
+    for record in manifest.artifacts:
+        reports[record.path] = _verify_artifact(bundle, record, checkpoint, progress)
+    return Verification(bundle, reports)
+
+
+def evaluate(
+    bundle: Path,
+    data: Path,
+    *,
+    limit: int | None = None,
+    artifact: str | None = None,
+    source: str | None = None,
+    batch_size: int | None = None,
+    progress: Progress = _SILENT,
+) -> Evaluation:
+    """Measure the accuracy of every artifact (or of ``artifact``) on labelled ``data``.
+
+    The reference is the PyTorch fp32 encoder of ``source``, by default the model that the
+    manifest names. ``batch_size`` replaces the default of each precision (see
+    ``verification.accuracy``). Raises UserError for input that cannot be used and CheckFailed for
+    outputs that are not finite.
+    """
+    manifest = read_manifest(bundle)
+    chosen = manifest.artifacts
+    if artifact is not None or not chosen:
+        chosen = (find_artifact(manifest, artifact),)
+    checkpoint = load_source(manifest, source, progress)
+    with progress.step(f"read {data}"):
+        evaluator = Evaluator.open(checkpoint, data, limit=limit)
+    with progress.step("PyTorch fp32"):
+        _ = evaluator.reference_logits
+    accuracies, checks = {}, {}
+    for record in chosen:
+        session = find_target(record.target).open(artifact_path(bundle, record))
+        with progress.step(record.path) as detail:
+            accuracy = evaluator.measure(session, record.precision, detail, batch_size=batch_size)
+        accuracies[record.path] = accuracy
+        checks[record.path] = evaluator.check(accuracy, record.precision)
+    return Evaluation(evaluator.data.name, len(evaluator.data), accuracies, checks)
+
+
+def load_source(manifest: Manifest, source: str | None, progress: Progress) -> Checkpoint:
+    """The checkpoint that the bundle was made from.
+
+    Raises UserError when it cannot be loaded and CheckFailed when its content is another one.
+    """
+    model = manifest.model
+    name = model.source if source is None else source
+    task = cast(Task, model.task)
+    try:
+        with progress.step(f"load {name}"):
+            checkpoint = load(name, task=task, labels=manifest.labels, seed=model.seed)
+    except UserError as error:
+        if source is not None:
+            raise
+        raise UserError(
+            f"The bundle's model '{name}' cannot be loaded: {error.message}",
+            "Name it with --source MODEL.",
+        ) from error
+    if checkpoint.source_hash != model.source_hash:
+        raise CheckFailed(
+            f"'{name}' is not the model that the bundle was made from: its hash is "
+            f"{checkpoint.source_hash[:12]}, the manifest says {model.source_hash[:12]}.",
+            "Name the right one with --source MODEL, or build the bundle again.",
+        )
+    return checkpoint
+
+
+def _verify_artifact(
+    bundle: Path, record: ArtifactRecord, checkpoint: Checkpoint | None, progress: Progress
+) -> GateReport:
+    files = _files_check(changed_files(bundle, record.files))
+    if not files.passed or checkpoint is None:
+        return GateReport((files,))
+    spec = ArtifactSpec(record.target, record.precision, record.flavour, record.path)
+    target, path = find_target(record.target), bundle / record.path
+    try:
+        with progress.step(record.path) as detail:
+            report, _ = prove(target, spec, path, checkpoint.model, progress=detail)
+    except ExportError as error:
+        return GateReport((files, Check("runs", False, str(error), {})))
+    return GateReport((files, *report.checks))
+
+
+def _files_check(problems: tuple[str, ...]) -> Check:
+    detail = "; ".join(problems) or "sizes and SHA-256 are those of the manifest"
+    return Check("files", not problems, detail, {"changed": float(len(problems))}, 0.0)

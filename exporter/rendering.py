@@ -1,0 +1,170 @@
+"""Results of the commands as a terminal shows them."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:  # these import torch, which takes seconds: not needed to draw
+    from exporter.bundle import BuildResult
+    from exporter.prediction import Prediction
+    from exporter.recheck import Evaluation, Verification
+
+_MEGABYTE = 1e6
+
+
+def show_build(console: Console, result: "BuildResult") -> None:
+    """The bundle's artifacts, or what a dry run would build."""
+    if not (result.built or result.kept or result.refused):
+        for path, reason in result.planned.items():
+            _line(console, f"{path}: {reason}")
+        _line(console, f"Nothing was written to {result.bundle}.")
+        return
+    artifacts = result.manifest.artifacts if result.manifest else ()
+    rows = [
+        [
+            artifact.path,
+            "refused" if artifact.path in result.refused else _state(artifact.path, result),
+            f"{artifact.bytes / _MEGABYTE:.1f} MB",
+            f"{artifact.accuracy['accuracy']:.2%}" if artifact.accuracy else "",
+        ]
+        for artifact in artifacts
+    ]
+    rows.extend([path, "refused", "", ""] for path in result.refused)
+    _table(console, ["artifact", "", "size", "accuracy"], rows)
+    _line(console, f"Bundle: {result.bundle}")
+
+
+def show_verification(console: Console, result: "Verification") -> None:
+    """Every check with its finding."""
+    rows = [
+        [name, check.name, "passed" if check.passed else "FAILED", check.detail]
+        for name, report in result.reports.items()
+        for check in report.checks
+    ]
+    _table(console, ["artifact", "check", "", "finding"], rows)
+    _line(console, f"{result.bundle}: {'proved' if result.passed else 'NOT proved'}")
+
+
+def show_evaluation(console: Console, result: "Evaluation") -> None:
+    """Accuracy of PyTorch and of every artifact."""
+    rows = []
+    for path, found in result.accuracies.items():
+        low, high = found.interval
+        loss_low, loss_high = found.loss_interval
+        rows.append(
+            [
+                path,
+                f"{found.accuracy:.2%} ({low * 100:.2f} to {high * 100:.2f})",
+                f"{found.loss * 100:+.2f} ({loss_low * 100:+.2f} to {loss_high * 100:+.2f})",
+                f"{found.agreement:.2%}",
+            ]
+        )
+    header = ["artifact", "accuracy (95 %)", "points lost (95 %)", "agreement"]
+    _table(console, header, rows)
+    for found in list(result.accuracies.values())[:1]:
+        _line(
+            console,
+            f"{result.examples} examples of {result.data}: PyTorch fp32 "
+            f"{found.reference_accuracy:.2%}, most frequent label {found.majority:.2%}, "
+            f"{found.truncated} examples cut to the model's length.",
+        )
+
+
+def show_prediction(console: Console, result: "Prediction") -> None:
+    """The answer, in the form that fits the task."""
+    answer = result.answer
+    match result.task:
+        case "sequence-classification":
+            for item in answer["labels"][:10]:
+                _line(console, f"{item['probability']:8.2%}  {item['label']}")
+        case "token-classification":
+            for item in answer["tokens"]:
+                _line(console, f"{item['probability']:8.2%}  {item['label']}  {item['token']}")
+        case "question-answering":
+            place = f"characters {answer['start']} to {answer['end']}"
+            _line(console, f"{answer['score']:8.2%}  {answer['text']}  ({place})")
+        case "masked-lm":
+            for mask in answer["masks"]:
+                for item in mask["pieces"]:
+                    _line(console, f"{item['probability']:8.2%}  {item['piece']}")
+        case _:
+            values = ", ".join(f"{value:.4f}" for value in answer["first_values"])
+            _line(console, f"{answer['size']} values, norm {answer['norm']:.4f}: {values}, ...")
+    _line(console, f"{result.tokens} tokens, {result.artifact}")
+
+
+def show_inspection(console: Console, found: Mapping[str, Any]) -> None:
+    """A manifest, or one artifact's declarations."""
+    if "schema" not in found:
+        _show_artifact(console, found)
+        return
+    model = found["model"]
+    _line(
+        console,
+        f"{model['architecture']} from {model['source']}"
+        f"{'' if model['trained'] else ' (random weights)'}, recipe {found['recipe']}",
+    )
+    groups = ", ".join(f"{name} {count}" for name, count in model["groups"].items())
+    _line(
+        console,
+        f"{model['layers']} layers, {model['hidden_size']} channels, {model['heads']} heads; "
+        f"groups: {groups}; {model['parameters'] / 1e6:.2f} million parameters; "
+        f"at most {model['max_length']} tokens",
+    )
+    if found["labels"]:
+        _line(console, f"{len(found['labels'])} labels: {_some(found['labels'])}")
+    rows = [
+        [
+            artifact["path"],
+            artifact["flavour"],
+            artifact["precision"],
+            f"{artifact['bytes'] / _MEGABYTE:.1f} MB",
+            artifact["sha256"][:12],
+            f"{artifact['accuracy']['accuracy']:.2%}" if artifact["accuracy"] else "",
+        ]
+        for artifact in found["artifacts"]
+    ]
+    _table(console, ["artifact", "flavour", "precision", "size", "sha256", "accuracy"], rows)
+    for artifact in found["artifacts"]:
+        for check in artifact["verification"]["checks"]:
+            verdict = "passed" if check["passed"] else "FAILED"
+            _line(console, f"{artifact['path']}, {check['name']}: {verdict}, {check['detail']}")
+    for problem in found.get("changed", ()):
+        _line(console, f"changed since it was built: {problem}")
+
+
+def _show_artifact(console: Console, found: Mapping[str, Any]) -> None:
+    size = found["bytes"] / _MEGABYTE
+    _line(console, f"{found['path']}: {found['target']}, {size:.1f} MB, {found['sha256'][:12]}")
+    for kind in ("inputs", "outputs"):
+        for tensor in found[kind]:
+            shape = ", ".join(map(str, tensor["shape"]))
+            _line(console, f"{kind[:-1]} {tensor['name']}: {tensor['dtype']} [{shape}]")
+    for key, value in sorted(found["metadata"].items()):
+        _line(console, f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
+
+
+def _state(path: str, result: "BuildResult") -> str:
+    if path in result.built:
+        return "built"
+    return "up to date" if path in result.kept else "not asked for"
+
+
+def _some(names: Sequence[str], shown: int = 6) -> str:
+    rest = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + rest
+
+
+def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, markup=False)
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,156 @@
+"""Accuracy of an artifact on labelled data, next to the PyTorch model it was made from."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from exporter.targets.base import Array
+from exporter.verification.labelled_data import LabelledData
+from exporter.verification.paired_statistics import (
+    mcnemar_exact,
+    paired_difference_interval,
+    wilson_interval,
+)
+from exporter.verification.report import Check
+
+#: Least share of examples on which an artifact must give the label that PyTorch gives.
+#: fp32 and fp16 storage differ from PyTorch by rounding alone: rounding the weights of three
+#: trained checkpoints to fp16 moves logits by 0.014 at most and no label of 7,500. int8 with
+#: weights per channel and activations per row agreed on 99.1 % to 99.9 % of the examples of the
+#: same three; per-tensor int8 on the one with outliers agreed on 95.1 %, int4 per channel on
+#: 92.5 %, and int4 per tensor, which destroys it, on 40 %.
+AGREEMENT_LIMITS: Mapping[str, float] = {"fp32": 0.999, "fp16": 0.999}
+DEFAULT_AGREEMENT_LIMIT = 0.985
+
+#: Most that an artifact may lose, as a share of the examples (0.005: half a point). The same
+#: measurements lost 0.2 points at most with sound int8, and 1.0 with per-tensor int8.
+LOSS_LIMIT = 0.005
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What an evaluation found; shares lie in [0, 1], divergences are in nats.
+
+    ``interval`` and ``loss_interval`` are 95 % intervals (Wilson; Bonett and Price, paired).
+    ``loss`` is the reference's accuracy minus the artifact's; ``only_reference`` counts the
+    examples that only the reference gets right, ``only_artifact`` the reverse, and ``p_value``
+    is McNemar's exact test of the two. ``majority`` is the accuracy of always answering the
+    most frequent label. ``mean_divergence`` and ``max_divergence`` are the Kullback-Leibler
+    divergences of the artifact's label probabilities from the reference's. ``truncated`` counts the
+    examples that were cut to the model's maximum length.
+    """
+
+    examples: int
+    correct: int
+    accuracy: float
+    interval: tuple[float, float]
+    reference_accuracy: float
+    agreement: float
+    loss: float
+    loss_interval: tuple[float, float]
+    only_reference: int
+    only_artifact: int
+    p_value: float
+    majority: float
+    mean_divergence: float
+    max_divergence: float
+    truncated: int
+    batch_size: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the manifest's field ``accuracy``."""
+        return asdict(self)
+
+
+def compare(
+    reference: Array,
+    artifact: Array,
+    data: LabelledData,
+    *,
+    truncated: int = 0,
+    batch_size: int = 1,
+) -> Accuracy:
+    """Accuracy of ``artifact`` against ``reference``: logits [examples, labels] of ``data``."""
+    labels = np.asarray(data.labels)
+    total = len(labels)
+    expected, predicted = reference.argmax(axis=1), artifact.argmax(axis=1)
+    reference_right, artifact_right = expected == labels, predicted == labels
+    correct = int(artifact_right.sum())
+    only_reference = int((reference_right & ~artifact_right).sum())
+    only_artifact = int((artifact_right & ~reference_right).sum())
+    divergence = kullback_leibler(reference, artifact)
+    return Accuracy(
+        examples=total,
+        correct=correct,
+        accuracy=correct / total,
+        interval=wilson_interval(correct, total),
+        reference_accuracy=float(reference_right.mean()),
+        agreement=float((expected == predicted).mean()),
+        loss=(only_reference - only_artifact) / total,
+        loss_interval=paired_difference_interval(only_reference, only_artifact, total),
+        only_reference=only_reference,
+        only_artifact=only_artifact,
+        p_value=mcnemar_exact(only_reference, only_artifact),
+        majority=float(np.bincount(labels).max() / total),
+        mean_divergence=float(divergence.mean()),
+        max_divergence=float(divergence.max()),
+        truncated=truncated,
+        batch_size=batch_size,
+    )
+
+
+def kullback_leibler(reference: Array, artifact: Array) -> Array:
+    """Divergence in nats of softmax(artifact) from softmax(reference), row by row: [examples]."""
+    expected, found = _log_softmax(reference), _log_softmax(artifact)
+    divergence: Array = (np.exp(expected) * (expected - found)).sum(axis=1)
+    return np.maximum(divergence, 0.0)  # rounding may leave -1e-17
+
+
+def check_accuracy(accuracy: Accuracy, precision: str) -> Check:
+    """The gate's verdict. The artifact is refused for either of two reasons:
+
+    - It loses more than LOSS_LIMIT against PyTorch, and the paired 95 % interval of the loss
+      excludes zero (on few examples a single near-tie may exceed the limit by chance).
+    - It agrees with PyTorch on fewer examples than AGREEMENT_LIMITS asks for. One disagreement
+      is always allowed to fp32 and fp16; for the other precisions the upper end of the 95 %
+      interval must reach the limit. Agreement also judges models whose accuracy does not react
+      to damage.
+    """
+    lost = accuracy.loss > LOSS_LIMIT and accuracy.loss_interval[0] > 0
+    disagreements = round((1 - accuracy.agreement) * accuracy.examples)
+    agreed = accuracy.examples - disagreements
+    if precision in AGREEMENT_LIMITS:
+        limit = AGREEMENT_LIMITS[precision]
+        disagrees = disagreements > max(1.0, (1 - limit) * accuracy.examples)
+    else:
+        limit = DEFAULT_AGREEMENT_LIMIT
+        disagrees = wilson_interval(agreed, accuracy.examples)[1] < limit
+    low, high = accuracy.interval
+    detail = (
+        f"{accuracy.accuracy:.2%} of {accuracy.examples} examples "
+        f"(95 % interval {low:.2%} to {high:.2%}), PyTorch fp32 "
+        f"{accuracy.reference_accuracy:.2%}, agreement {accuracy.agreement:.2%}"
+    )
+    if lost:
+        detail += f"; loses {accuracy.loss * 100:.2f} points, {LOSS_LIMIT * 100:.1f} are allowed"
+    if disagrees:
+        detail += f"; disagrees on {disagreements} examples, {limit:.1%} must agree"
+    return Check(
+        name="accuracy",
+        passed=not lost and not disagrees,
+        detail=detail,
+        measured={
+            "accuracy": accuracy.accuracy,
+            "loss": accuracy.loss,
+            "agreement": accuracy.agreement,
+        },
+        tolerance=LOSS_LIMIT,
+    )
+
+
+def _log_softmax(logits: Array) -> Array:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result

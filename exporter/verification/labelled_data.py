@@ -1,0 +1,143 @@
+"""Labelled examples from a tab-separated file."""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.errors import UserError
+from exporter.filesystem import explained_os_errors, sha256_file
+
+#: Accepted column names, ours first; the others are those of GLUE, SNLI and MultiNLI files.
+TEXT_COLUMNS = ("text", "premise", "sentence1", "sentence")
+PAIR_COLUMNS = ("text_pair", "hypothesis", "sentence2")
+LABEL_COLUMNS = ("label", "gold_label")
+
+_FORMAT = (
+    "Give a tab-separated UTF-8 file (.gz allowed) with a header line: text and label, "
+    "or premise, hypothesis and label."
+)
+_GZIP_MAGIC = b"\x1f\x8b"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Examples in the order of the file. ``labels`` are indices into the model's labels.
+
+    ``pairs`` is None for single texts. ``name`` and ``sha256`` identify the file.
+    """
+
+    name: str
+    sha256: str
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None
+    labels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def read_labelled(
+    path: Path, model_labels: Sequence[str], *, limit: int | None = None
+) -> LabelledData:
+    """Read the examples of ``path`` (the first ``limit``), their labels as indices.
+
+    The label names of the file are those of the model; letter case is ignored where that is
+    unambiguous. Fields are separated by tabs and taken literally (no quoting).
+
+    Raises UserError for a file that is missing, empty, not UTF-8 or malformed (with the line),
+    and for labels that the model does not have.
+    """
+    lines = _lines(path)
+    if not lines:
+        raise UserError(f"{path} is empty.", _FORMAT)
+    header = [name.strip().lower() for name in lines[0].split("\t")]
+    text_at = _column(header, TEXT_COLUMNS)
+    pair_at = _column(header, PAIR_COLUMNS)
+    label_at = _column(header, LABEL_COLUMNS)
+    if text_at is None or label_at is None:
+        raise UserError(f"{path} has no usable header: {lines[0][:80]!r}.", _FORMAT)
+    texts: list[str] = []
+    pairs: list[str] = []
+    names: list[str] = []
+    for number, line in enumerate(lines[1:], start=2):
+        if not line.strip():
+            continue
+        if limit is not None and len(texts) >= limit:
+            break
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise UserError(
+                f"{path}, line {number}: {len(fields)} fields instead of {len(header)}.",
+                "Every line needs as many tab-separated fields as the header.",
+            )
+        needed = [text_at, label_at] if pair_at is None else [text_at, pair_at, label_at]
+        empty = [header[i] for i in needed if not fields[i].strip()]
+        if empty:
+            raise UserError(
+                f"{path}, line {number}: {empty[0]} is empty.", "Complete or remove the line."
+            )
+        texts.append(fields[text_at])
+        names.append(fields[label_at].strip())
+        if pair_at is not None:
+            pairs.append(fields[pair_at])
+    if not texts:
+        raise UserError(f"{path} holds no examples, only a header.", _FORMAT)
+    labels = _indices(path, names, model_labels)
+    return LabelledData(
+        name=path.name,
+        sha256=sha256_file(path),
+        texts=tuple(texts),
+        pairs=None if pair_at is None else tuple(pairs),
+        labels=labels,
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines split at line feeds only: other separators may stand inside a text."""
+    with explained_os_errors(path):
+        content = path.read_bytes()
+    if content.startswith(_GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(
+                f"{path} is a damaged gzip file ({error}).", "Fetch or compress it again."
+            ) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}, line {line}: not UTF-8 (byte {error.start}).",
+            "Convert it, for example with: iconv -f LATIN1 -t UTF-8",
+        ) from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines if any(line.strip() for line in lines) else []
+
+
+def _column(header: Sequence[str], names: Sequence[str]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)
+
+
+def _indices(path: Path, names: Sequence[str], model_labels: Sequence[str]) -> tuple[int, ...]:
+    exact = {label: i for i, label in enumerate(model_labels)}
+    folded: dict[str, int | None] = {}
+    for i, label in enumerate(model_labels):
+        folded[label.casefold()] = None if label.casefold() in folded else i
+    found = {name: exact.get(name, folded.get(name.casefold())) for name in set(names)}
+    unknown = sorted(name for name, index in found.items() if index is None)
+    if unknown:
+        raise UserError(
+            f"{path} has labels that the model does not know: {_some(unknown)}. "
+            f"The model's labels are: {_some(model_labels)}.",
+            "Correct the file, or name the model's labels with --labels.",
+        )
+    return tuple(index for name in names if (index := found[name]) is not None)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"

@@ -1,0 +1,142 @@
+"""Stock exports: they run, they say how far they are from PyTorch, and they claim nothing."""
+# ruff: noqa: ARG001 - fixtures are asked for by name
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import jsonschema
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from tiny_checkpoint import write_checkpoint
+
+import exporter
+from exporter import baselines
+from exporter.baselines import FP32_PATH, INT8_PATH, build_baseline
+from exporter.cli import main
+from exporter.errors import CheckFailed, UserError
+from exporter.manifest import read_manifest
+from exporter.recheck import verify
+
+SCHEMA = Path(exporter.__file__).parent / "schema" / "manifest.schema.json"
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    """A stock bundle of a tiny grouped SqueezeBERT."""
+    folder = tmp_path_factory.mktemp("stock")
+    source = write_checkpoint(folder / "source")
+    build_baseline(str(source), folder / "out", command=["baseline", "source"])
+    return folder / "out"
+
+
+def test_a_stock_bundle_is_a_bundle(stock):
+    document = json.loads((stock / "manifest.json").read_text())
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    manifest = read_manifest(stock)
+    assert manifest.recipe == "stock"
+    assert [(a.path, a.precision, a.flavour) for a in manifest.artifacts] == [
+        (FP32_PATH, "fp32", "stock"),
+        (INT8_PATH, "int8", "stock"),
+    ]
+    for artifact in manifest.artifacts:
+        names = [tensor.name for tensor in artifact.inputs]
+        assert names == ["input_ids", "attention_mask", "token_type_ids"]
+        assert {tensor.dtype for tensor in artifact.inputs} == {"int64"}
+        assert artifact.inputs[0].shape == ("batch", "sequence")
+        assert artifact.outputs[0].shape == ("batch", 3)
+    assert verify(stock).passed
+
+
+def test_the_differences_are_measured(stock):
+    fp32, int8 = (a.verification["checks"][0] for a in read_manifest(stock).artifacts)
+    assert fp32["name"] == int8["name"] == "outputs"
+    assert fp32["measured"]["max_abs_diff"] < 1e-4
+    assert int8["measured"]["max_abs_diff"] > 1e-3
+    assert fp32["measured"]["centred_cosine"] > 0.99999 > int8["measured"]["centred_cosine"]
+    assert fp32["tolerance"] is None
+
+
+def test_batch_and_sequence_are_dynamic(stock):
+    for path in (FP32_PATH, INT8_PATH):
+        session = onnxruntime.InferenceSession(stock / path)
+        for shape in ((1, 1), (3, 7), (2, 16)):
+            feed = {n: np.ones(shape, dtype=np.int64) for n in baselines.INPUT_NAMES}
+            assert session.run(None, feed)[0].shape == (shape[0], 3)
+
+
+def test_grouped_layers_take_the_way_that_users_get(stock):
+    operators = {node.op_type for node in onnx.load(stock / INT8_PATH).graph.node}
+    assert "ConvInteger" in operators  # why stock int8 is slow: see the facts on measurements
+    assert "Conv" in {node.op_type for node in onnx.load(stock / FP32_PATH).graph.node}
+
+
+@pytest.mark.parametrize(
+    ("family", "task", "labels", "outputs"),
+    [
+        ("bert", "sequence-classification", ("a", "b", "c"), ["logits"]),
+        ("bert", "question-answering", None, ["start_logits", "end_logits"]),
+        ("squeezebert", "masked-lm", None, ["logits"]),
+        ("squeezebert", "token-classification", ("a", "b"), ["logits"]),
+        ("bert", "feature-extraction", None, ["last_hidden_state"]),
+    ],
+)
+def test_both_families_and_all_tasks(family, task, labels, outputs, tmp_path):
+    source = write_checkpoint(tmp_path / "source", family=family, task=task, labels=labels)
+    manifest = build_baseline(str(source), tmp_path / "out")
+    assert [t.name for t in manifest.artifacts[0].outputs][: len(outputs)] == outputs
+    checks = [a.verification["checks"][0] for a in manifest.artifacts]
+    assert checks[0]["measured"]["max_abs_diff"] < 1e-4
+    assert all(check["passed"] for check in checks)
+
+
+def test_a_stock_artifact_that_does_not_run_is_a_failed_check(tmp_path, monkeypatch):
+    source = write_checkpoint(tmp_path / "source")
+    monkeypatch.setattr(baselines, "quantize_stock", lambda _, path: path.write_bytes(b"no"))
+    with pytest.raises(CheckFailed, match="cannot run the stock int8 export"):
+        build_baseline(str(source), tmp_path / "out")
+    assert [a.path for a in read_manifest(tmp_path / "out").artifacts] == [FP32_PATH]
+    assert not (tmp_path / "out" / INT8_PATH).exists()
+
+
+def test_a_difference_is_seen(tmp_path, monkeypatch):
+    """The comparison can fail to be equal: another model's export is far off."""
+    source = write_checkpoint(tmp_path / "source")
+    other = write_checkpoint(tmp_path / "other", seed=1)
+    real = baselines.transformers_model
+    module = real(baselines.load(str(other)).model)
+    checkpoint = baselines.load(str(source))
+    baselines.export_stock(real(checkpoint.model), checkpoint, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    check = baselines.compare_stock(module, session, checkpoint)
+    assert check.measured["max_abs_diff"] > 0.1
+    assert check.measured["centred_cosine"] < 0.9
+
+
+def test_padding_is_part_of_the_comparison(stock):
+    session = onnxruntime.InferenceSession(stock / FP32_PATH)
+
+    def run_without_mask(names, feed):
+        return session.run(names, {**feed, "attention_mask": np.ones_like(feed["input_ids"])})
+
+    checkpoint = baselines.load(str(stock.parent / "source"))
+    module = baselines.transformers_model(checkpoint.model)
+    check = baselines.compare_stock(module, SimpleNamespace(run=run_without_mask), checkpoint)
+    assert check.measured["max_abs_diff"] > 0.01
+
+
+def test_recipes_do_not_mix(stock, tmp_path):
+    source = write_checkpoint(tmp_path / "source")
+    with pytest.raises(UserError, match="recipe 'stock', not 'squeezebert-export'"):
+        exporter.bundle.build(str(source), stock)
+
+
+def test_the_command(tmp_path, capsys):
+    source = write_checkpoint(tmp_path / "source")
+    assert main(["baseline", str(source), str(tmp_path / "out"), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["recipe"] == "stock"
+    assert "torchvision" not in captured.err
+    assert "baseline" in (tmp_path / "out" / "README.md").read_text()

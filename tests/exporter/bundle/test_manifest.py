@@ -1,0 +1,186 @@
+"""The manifest against its published schema, and damaged ones."""
+# ruff: noqa: ARG001 - fixtures are asked for by name
+
+import copy
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import exporter
+from exporter.errors import UserError
+from exporter.manifest import (
+    as_document,
+    changed_files,
+    from_document,
+    read_manifest,
+    write_manifest,
+)
+
+SCHEMA = json.loads(
+    (Path(exporter.__file__).parent / "schema" / "manifest.schema.json").read_text()
+)
+
+
+@pytest.fixture
+def document(build, labelled, tmp_path):
+    build(eval_data=labelled, eval_limit=8)
+    return json.loads((tmp_path / "out" / "manifest.json").read_text())
+
+
+def validate(document):
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    validator.validate(document)
+
+
+def test_a_built_manifest_obeys_the_schema(document):
+    validate(document)
+
+
+def test_reading_and_writing_lose_nothing(document, tmp_path):
+    manifest = read_manifest(tmp_path / "out")
+    assert json.loads(json.dumps(as_document(manifest))) == document
+    write_manifest(tmp_path / "copy", manifest)
+    assert json.loads((tmp_path / "copy" / "manifest.json").read_text()) == document
+
+
+def fields(value, path=()):
+    """Every path to an object's field."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key)
+            yield from fields(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from fields(item, (*path, index))
+
+
+# What is free in form: maps by name, and what a gate of another version may measure.
+FREE = ("groups", "versions", "measured", "coverage", "verification", "accuracy")
+
+
+def test_the_reader_and_the_schema_ask_for_the_same_fields(document):
+    checked = 0
+    for path in list(fields(document)):
+        if any(name in FREE for name in path[:-1]):
+            continue
+        broken = copy.deepcopy(document)
+        holder = broken
+        for step in path[:-1]:
+            holder = holder[step]
+        del holder[path[-1]]
+        with pytest.raises(jsonschema.ValidationError):
+            validate(broken)
+        with pytest.raises(ValueError, match=str(path[-1])):
+            from_document(broken)
+        checked += 1
+    assert checked > 60
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("schema",), "squeezebert-bundle/2"),
+        (("recipe",), "cooked"),
+        (("model", "trained"), "yes"),
+        (("model", "layers"), True),
+        (("model", "heads"), 4.0),
+        (("labels",), "low"),
+        (("artifacts", 0, "files"), {}),
+        (("artifacts", 0, "path"), "/etc/passwd"),
+        (("artifacts", 0, "path"), "../../x"),
+        (("artifacts", 0, "files", 0, "path"), "a/../../x"),
+        (("artifacts", 0, "files", 0, "path"), "a\\..\\x"),
+        (("tokenizer", "files", 0), "/etc/passwd"),
+        (("files", 0, "path"), ""),
+        (("artifacts", 0, "inputs", 0, "shape"), [None]),
+    ],
+)
+def test_wrong_values_are_refused_by_reader_and_schema(path, value, document):
+    holder = document
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = value
+    with pytest.raises(ValueError, match=r"\w"):
+        from_document(document)
+    if not isinstance(value, float):  # JSON Schema takes 4.0 for an integer
+        with pytest.raises(jsonschema.ValidationError):
+            validate(document)
+
+
+def test_unknown_fields_are_ignored(document):
+    document["artifacts"][0]["new"] = 1
+    document["new"] = {}
+    validate(document)
+    assert from_document(document)
+
+
+def test_infinite_measurements_are_written_as_null(build, tmp_path):
+    manifest = build().manifest
+    verification = {"passed": True, "checks": [{"measured": {"ratio": float("inf")}}]}
+    artifact = replace(manifest.artifacts[0], verification=verification)
+    write_manifest(tmp_path / "copy", manifest.with_artifact(artifact))
+    text = (tmp_path / "copy" / "manifest.json").read_text()
+    assert json.loads(text)["artifacts"][0]["verification"]["checks"][0]["measured"] == {
+        "ratio": None
+    }
+
+
+def test_a_replaced_artifact_keeps_its_place(build):
+    manifest = build().manifest
+    first = replace(manifest.artifacts[0], flavour="portable")
+    found = manifest.with_artifact(first)
+    assert [a.path for a in found.artifacts] == [a.path for a in manifest.artifacts]
+    assert found.artifacts[0].flavour == "portable"
+
+
+def test_the_manifest_tells_no_more_paths_than_the_user_typed(
+    build, tmp_path, checkpoint_folder, labelled, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    build(model="source", out=Path("out"), eval_data=Path("data.tsv"), command=["build", "source"])
+    for name in ("manifest.json", "README.md", "config.json"):
+        assert str(tmp_path) not in Path("out", name).read_text()
+
+
+def test_changed_files_are_named_with_what_is_wrong(build, tmp_path):
+    manifest = build().manifest
+    out = tmp_path / "out"
+    records = [f for a in manifest.artifacts for f in a.files]
+    assert changed_files(out, records) == ()
+    data = bytearray((out / "fake" / "model.npz").read_bytes())
+    data[1000] ^= 1
+    (out / "fake" / "model.npz").write_bytes(data)
+    (out / "fake" / "model_int8.json").unlink()
+    (out / "fake" / "model.json").write_text("{}")
+    assert changed_files(out, records) == (
+        f"fake/model.json has 2 bytes instead of {records[0].bytes}",
+        "fake/model.npz has another SHA-256 than recorded",
+        "fake/model_int8.json is missing",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "schema is None"),
+        ('{"schema": "squeezebert-bundle/9"}', "squeezebert-bundle/9"),
+        ('{"schema": "squeezebert-bundle/1"}', "model is missing"),
+    ],
+)
+def test_damaged_manifests_are_one_line(text, message, tmp_path):
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_manifest(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_manifest_and_no_folder_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"no manifest\.json"):
+        read_manifest(tmp_path)
+    with pytest.raises(UserError, match="does not exist"):
+        read_manifest(tmp_path / "none")

@@ -1,0 +1,72 @@
+"""The model card: Hub metadata that is valid, numbers that were measured."""
+
+from dataclasses import replace
+
+import pytest
+from huggingface_hub import ModelCard
+
+from exporter.model_card import model_card
+
+
+@pytest.fixture
+def manifest(build, labelled):
+    return build(eval_data=labelled).manifest
+
+
+def test_metadata_is_read_by_the_hub_client(manifest):
+    model = replace(
+        manifest.model, licence="apache-2.0", hub_id="someone/model", datasets=("clinc_oos",)
+    )
+    data = ModelCard(model_card(replace(manifest, model=model))).data
+    assert data.language == "en"
+    assert data.license == "apache-2.0"
+    assert data.pipeline_tag == "text-classification"
+    assert data.base_model == "someone/model"
+    assert data.datasets == ["clinc_oos"]
+    assert "squeezebert" in data.tags
+
+
+def test_unknown_things_are_left_out_and_not_guessed(manifest):
+    metadata = model_card(manifest).split("---")[1]
+    for field in ("license", "base_model", "datasets", "null", "None"):
+        assert field not in metadata
+
+
+def test_the_library_follows_the_targets(manifest):
+    card = model_card(manifest)
+    assert ModelCard(card).data.library_name is None
+    assert "## Use" not in card
+    onnx = replace(manifest.artifacts[0], target="onnx", path="onnx/model_int8.onnx")
+    card = model_card(replace(manifest, artifacts=(onnx,)))
+    assert ModelCard(card).data.library_name == "transformers.js"
+    assert "onnx" in ModelCard(card).data.tags
+    for call in ("InferenceSession", "ORTModelForSequenceClassification", "@huggingface/transf"):
+        assert call in card
+    assert 'file_name="model_int8.onnx"' in card
+
+
+def test_the_numbers_are_those_of_the_manifest(manifest):
+    card = model_card(manifest)
+    size = manifest.artifacts[0].bytes / 1e6
+    assert f"| `fake/model.json` | fp32 | optimized | {size:.1f} MB | 2 of 2 passed |" in card
+    low, high = manifest.artifacts[0].accuracy["interval"]
+    assert f"data.tsv, 60 examples | 95.00% ({low:.2%} to {high:.2%}) | 95.00% | 100.00% |" in card
+    assert "differ by 0.0e+00" in card
+
+
+def test_random_weights_are_called_random(manifest):
+    assert "are random" not in model_card(manifest)
+    model = replace(manifest.model, trained=False, seed=7)
+    assert "**The weights are random (seed 7).**" in model_card(replace(manifest, model=model))
+
+
+def test_a_baseline_does_not_claim_a_gate(manifest):
+    assert "proved" in model_card(manifest)
+    card = model_card(replace(manifest, recipe="stock"))
+    assert "proved" not in card
+    assert "passed no gate" in card
+
+
+def test_the_card_lies_in_the_bundle(build, tmp_path):
+    manifest = build().manifest
+    assert (tmp_path / "out" / "README.md").read_text() == model_card(manifest)
