@@ -38,10 +38,11 @@ demo: setup
 	$(BIN)/squeezebert-export build example:intents $(OUT)/intents --eval-data $(INTENTS)
 	$(BIN)/squeezebert-export build random:squeezebert-base $(OUT)/squeezebert-base
 	$(BIN)/squeezebert-export build random:bert-base $(OUT)/bert-base --precision fp32,int8
-	$(BIN)/squeezebert-export baseline random:bert-base $(OUT)/stock-bert-base --precision fp32
+	$(BIN)/squeezebert-export baseline random:bert-base $(OUT)/stock-bert-base
 	$(BIN)/squeezebert-export baseline random:squeezebert-base $(OUT)/stock-squeezebert-base
-	$(BIN)/squeezebert-bench run $(OUT)/squeezebert-base $(OUT)/bert-base \
-		$(OUT)/stock-squeezebert-base --baseline $(OUT)/stock-bert-base --out $(OUT)/latency.jsonl
+	rm -f $(OUT)/latency.jsonl
+	$(BIN)/squeezebert-bench run $(OUT)/squeezebert-base --out $(OUT)/latency.jsonl --blocks 6 \
+		--baseline $(OUT)/stock-bert-base $(OUT)/bert-base $(OUT)/stock-squeezebert-base
 	$(BIN)/squeezebert-bench report $(OUT)/latency.jsonl --out $(OUT)/report
 
 test: setup lint

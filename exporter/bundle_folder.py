@@ -141,7 +141,7 @@ def model_record(checkpoint: Checkpoint, seed: int) -> ModelRecord:
         task=checkpoint.model.task,
         trained=checkpoint.trained,
         licence=checkpoint.licence,
-        datasets=(),
+        datasets=checkpoint.datasets,
         parameters=sum(tensor.numel() for tensor in checkpoint.model.weights.values()),
         vocab_size=config.vocab_size,
         max_length=checkpoint.max_length,

@@ -55,6 +55,7 @@ class Checkpoint:
     tokenizer_hash: str
     trained: bool
     licence: str | None
+    datasets: tuple[str, ...]
     ignored_tensors: tuple[str, ...]
 
 
@@ -127,6 +128,7 @@ def _checkpoint(
         tokenizer_hash=tokenizer_hash,
         trained=trained,
         licence=files.licence,
+        datasets=files.datasets,
         ignored_tensors=ignored,
     )
 

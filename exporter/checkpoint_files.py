@@ -6,7 +6,6 @@ with ``weights_only``, which refuses it.
 
 import json
 import pickle
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,13 @@ import huggingface_hub
 import safetensors
 import safetensors.torch
 import torch
+from huggingface_hub import metadata_load
 from huggingface_hub.errors import (
     GatedRepoError,
     HFValidationError,
     RepositoryNotFoundError,
 )
+from yaml import YAMLError
 
 from exporter.errors import UserError
 from exporter.tokenizer import TOKENIZER_FILES
@@ -37,13 +38,14 @@ class CheckpointFiles:
     """What was read from a checkpoint's folder, not yet interpreted.
 
     ``state`` has the tensors under the names and in the types they are stored with; ``licence``
-    is the one that the model card declares.
+    and ``datasets`` (Hub ids of the training data) are what the model card declares.
     """
 
     config: dict[str, Any]
     state: dict[str, torch.Tensor]
     tokenizer: dict[str, bytes]
     licence: str | None
+    datasets: tuple[str, ...] = ()
 
 
 def download(model: str) -> Path:
@@ -73,7 +75,7 @@ def read_folder(folder: Path) -> CheckpointFiles:
     tokenizer = {
         name: _bytes(folder / name) for name in TOKENIZER_FILES if (folder / name).is_file()
     }
-    return CheckpointFiles(config, _read_weights(folder), tokenizer, _licence(folder / _CARD))
+    return CheckpointFiles(config, _read_weights(folder), tokenizer, *_card(folder / _CARD))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -200,11 +202,17 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _licence(card: Path) -> str | None:
-    """The licence in the metadata block at the head of a Hub model card."""
-    if not card.is_file():
-        return None
-    text = _bytes(card).decode("utf-8", errors="replace").replace("\r\n", "\n")
-    block = re.match(r"---\n(.*?)\n---", text, flags=re.DOTALL)
-    found = re.search(r"^license:[ \t]*(\S+)", block.group(1) if block else "", re.MULTILINE)
-    return found.group(1).strip("\"'") if found else None
+def _card(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """Licence and training datasets from the metadata at the head of a Hub model card."""
+    if not path.is_file():
+        return None, ()
+    try:
+        metadata = metadata_load(path) or {}
+    except (ValueError, YAMLError) as error:
+        raise UserError(
+            f"{path.name} starts with metadata that is no YAML ({type(error).__name__}).",
+            f"Correct or remove {path}.",
+        ) from error
+    licence, datasets = metadata.get("license"), metadata.get("datasets") or ()
+    names = (datasets,) if isinstance(datasets, str) else tuple(str(name) for name in datasets)
+    return None if licence is None else str(licence), names
