@@ -11,15 +11,18 @@ Int8 = npt.NDArray[np.int8]
 #: Symmetric int8 leaves -128 out, so that the negative of every value exists.
 INT8_LIMIT = 127
 
+#: Smallest scale: below it fp32 has no full precision, and some processors take such values as 0.
+SMALLEST_SCALE = np.finfo(np.float32).tiny
+
 
 def quantize_rows(weight: Float32) -> tuple[Int8, Float32]:
     """Symmetric int8 with one scale a row: [rows, columns] -> int8 [rows, columns], scale [rows].
 
     ``weight[r, c]`` is approximately ``values[r, c] * scale[r]``, off by at most half a scale. A
-    row of zeros gets scale 1.
+    row of zeros, or of values that would need a scale below ``SMALLEST_SCALE``, gets scale 1.
     """
-    largest = np.abs(weight).max(axis=1)
-    scale = np.where(largest > 0, largest / INT8_LIMIT, 1).astype(np.float32)
+    scale = np.abs(weight).max(axis=1) / INT8_LIMIT
+    scale = np.where(scale >= SMALLEST_SCALE, scale, 1).astype(np.float32)
     values = np.rint(weight / scale[:, None]).clip(-INT8_LIMIT, INT8_LIMIT)
     return values.astype(np.int8), scale
 

@@ -71,7 +71,11 @@ class Session(Protocol):
     """An artifact opened for running."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Outputs by name. With taps, also ``hidden.0`` (embeddings) ... ``hidden.N``."""
+        """Outputs by name, from int64 [B, T] inputs by name.
+
+        With taps, also the hidden states ``hidden.0`` (embeddings) to ``hidden.N``, [B, T, H]
+        each; for sequence classification the last one is [B, 1, H], the first token's.
+        """
         ...
 
 
@@ -93,7 +97,10 @@ class Target(Protocol):
     def write(
         self, model: SourceModel, spec: ArtifactSpec, path: Path, metadata: Mapping[str, str]
     ) -> None:
-        """Lower, quantize and write the artifact to ``path``."""
+        """Lower, quantize and write the artifact to ``path``.
+
+        ``metadata`` goes into the artifact, with ``max_positions`` added.
+        """
         ...
 
     def open(self, path: Path, *, threads: int = 1, taps: bool = False) -> Session:

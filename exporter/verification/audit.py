@@ -15,9 +15,12 @@ from exporter.verification.report import Check
 #: Symmetric int8 and int4 use the levels -127..127 and -7..7.
 _LARGEST_LEVEL = {8: 127, 4: 7}
 
-#: Half a unit in the last place of fp16, relative; and half its smallest subnormal, absolute.
-_FP16_RELATIVE = 2.0**-11
-_FP16_ABSOLUTE = 2.0**-25
+#: fp16 has 11 significant bits, and no step smaller than its smallest subnormal, 2**-24.
+_FP16_BITS = 11
+_FP16_SMALLEST_EXPONENT = -24
+
+#: Rows whose step would be smaller are stored as zeros with step 1 (no normal fp32 number).
+_SMALLEST_STEP = np.finfo(np.float32).tiny
 
 #: In steps. fp32 rounds the division by a scale and the product with it, each by up to 127 * 2**-24
 #: of a step, so that a value half-way between two levels may go to either.
@@ -29,10 +32,11 @@ def weight_audit(
 ) -> Check:
     """Every weight of the source is stored, once, within its type's rounding, and no other.
 
-    ``equivalent`` is the model whose weights the target stores (``Target.stored_model``): fp32
-    matrices have to equal it bit by bit, vectors up to the last bit (folding sums in fp64, whose
-    order may differ between machines). fp16 and int8 matrices have to equal the *source* up to
-    half a step, and the steps have to be those that the values ask for.
+    ``equivalent`` is the model whose weights the target stores (``Target.stored_model``): what is
+    fp32 has to equal it bit by bit, and only the vectors in which it differs from the source up to
+    the last bit (folding sums in fp64, whose order may differ between machines). fp16 and int8
+    matrices have to equal the *source* up to half a step, and the steps have to be exactly those
+    that the values ask for.
     A weight that is not stored has to be zero in ``equivalent``.
     """
     seen: set[str] = set()
@@ -69,7 +73,8 @@ def _compare(
     if tensor.values.shape != expected.shape:
         return f"shape {tensor.values.shape}, the source has {expected.shape}", np.inf
     error = np.abs(tensor.values.astype(np.float64) - expected)
-    step = _steps(tensor, expected, matrix)
+    changed = wide and not np.array_equal(expected, source.weights[tensor.name].numpy())
+    step = _steps(tensor, expected, folded=changed and not matrix)
     if step is None:
         return f"stored with {tensor.bits} bits, which no scheme uses", np.inf
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -88,20 +93,23 @@ def _compare(
     return "", worst
 
 
-def _steps(tensor: StoredTensor, expected: Array, matrix: bool) -> Array | None:
+def _steps(tensor: StoredTensor, expected: Array, folded: bool) -> Array | None:
     """The step of every value; 0 where bit equality is asked for."""
-    if tensor.bits == 32 or not matrix:
-        return np.zeros(expected.shape) if matrix else np.spacing(np.abs(expected))
+    if tensor.bits == 32 or expected.ndim == 1:
+        return np.spacing(np.abs(expected)) if folded else np.zeros(expected.shape)
     if tensor.bits == 16:
-        return 2 * np.maximum(np.abs(expected) * _FP16_RELATIVE, _FP16_ABSOLUTE)
+        # expected = mantissa * 2**exponent with the mantissa in [0.5, 1), or 0
+        exponent = np.where(expected == 0, _FP16_SMALLEST_EXPONENT, np.frexp(expected)[1])
+        step: Array = np.ldexp(1.0, np.maximum(exponent - _FP16_BITS, _FP16_SMALLEST_EXPONENT))
+        return step
     return tensor.step if tensor.bits in _LARGEST_LEVEL else None
 
 
 def _scale_problem(tensor: StoredTensor, expected: Array) -> str:
     """Steps have to be the smallest that hold their row: a coarser one loses accuracy unseen."""
     largest = np.abs(expected).max(axis=1, keepdims=True) / _LARGEST_LEVEL[tensor.bits]
-    wanted = np.where(largest > 0, largest, 1).astype(np.float32)
-    wrong = np.abs(tensor.step - wanted) > np.spacing(wanted)
+    wanted = np.where(largest >= _SMALLEST_STEP, largest, 1).astype(np.float32)
+    wrong = tensor.step != wanted
     if not wrong.any():
         return ""
     row = int(wrong.any(axis=1).argmax())

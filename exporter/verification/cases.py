@@ -7,6 +7,9 @@ import numpy as np
 from exporter.model.config import EncoderConfig
 from exporter.targets.base import Array
 
+#: The position table of almost all models; more would only take time.
+_LONGEST = 512
+
 
 @dataclass(frozen=True)
 class Case:
@@ -19,14 +22,17 @@ class Case:
 def verification_cases(config: EncoderConfig, seed: int = 0) -> tuple[Case, ...]:
     """Random token ids and token types: one token, short, odd and long, with padding and without.
 
-    At least one case has a row that is all padding. Lengths end at the position table.
+    At least one case has a row that is all padding, and one has padding in front and in between.
+    The longest ends at the position table, or at ``_LONGEST``.
     """
     generator = np.random.default_rng(seed)
 
-    def case(name: str, lengths: list[int], width: int) -> Case:
+    def case(name: str, lengths: list[int], width: int, every: int = 1) -> Case:
+        """With ``every``, only each such token of the length is none of padding."""
         width = min(width, config.max_positions)
         shape = (len(lengths), width)
-        mask = np.arange(width)[None, :] < np.array(lengths)[:, None]
+        position = np.arange(width)[None, :]
+        mask = (position < np.array(lengths)[:, None]) & (position % every == every - 1)
         ids = generator.integers(0, config.vocab_size, shape)
         types = generator.integers(0, config.token_types, shape)
         inputs = {
@@ -41,5 +47,6 @@ def verification_cases(config: EncoderConfig, seed: int = 0) -> tuple[Case, ...]
         case("odd length", [7], 7),
         case("padded batch", [32, 19, 2], 32),
         case("all padding", [0, 24], 24),
-        case("longest", [min(128, config.max_positions)], 128),
+        case("scattered padding", [20], 24, every=3),
+        case("longest", [_LONGEST], _LONGEST),
     )

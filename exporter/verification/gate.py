@@ -59,6 +59,7 @@ def prove(
     checks = [
         coverage_check(coverage),
         metadata_check(target.metadata(path), spec, model),
+        signature_check(target, path, model),
         weight_audit(
             target.stored_weights(path, model.config, model.task),
             model,
@@ -69,6 +70,28 @@ def prove(
     gc.collect()
     checks += _twin_checks(target, spec, path, model, progress)
     return GateReport(tuple(checks)), coverage
+
+
+def signature_check(target: Target, path: Path, model: SourceModel) -> Check:
+    """Inputs and outputs have the names, types and shapes that the artifact declares.
+
+    A named axis has to be the batch or the sequence; one case, run, tells whether it is.
+    """
+    case = next(c for c in verification_cases(model.config) if c.name == "padded batch")
+    batch, sequence = case.inputs["input_ids"].shape
+    sizes: dict[int | str, int] = {"batch": batch, "sequence": sequence}
+    actual = {**case.inputs, **target.open(path).run(case.inputs)}
+    declared = {spec.name: spec for group in target.signature(path) for spec in group}
+    wrong = [f"{name} is undeclared or missing" for name in set(actual) ^ set(declared)]
+    for name in set(actual) & set(declared):
+        spec, value = declared[name], actual[name]
+        shape = tuple(sizes.get(size, size) for size in spec.shape)
+        if (shape, spec.dtype) != (value.shape, value.dtype.name):
+            wrong.append(
+                f"{name} is {value.dtype.name} {value.shape}, declared {spec.dtype} {spec.shape}"
+            )
+    detail = wrong[0] if wrong else "inputs and outputs are as declared"
+    return Check("signature", not wrong, detail, {"wrong": float(len(wrong))}, 0)
 
 
 def coverage_check(coverage: Coverage) -> Check:
@@ -86,12 +109,13 @@ def metadata_check(metadata: Mapping[str, str], spec: ArtifactSpec, model: Sourc
         "task": model.task,
         "precision": spec.precision,
         "flavour": spec.flavour,
+        "max_positions": str(model.config.max_positions),
     }
     wrong = [key for key, value in expected.items() if metadata.get(key) != value]
     detail = (
         f"{wrong[0]} is {metadata.get(wrong[0])!r}, expected {expected[wrong[0]]!r}"
         if wrong
-        else "labels, task, precision and flavour are right"
+        else "labels, task, precision, flavour and number of positions are right"
     )
     return Check("metadata", not wrong, detail, {"wrong": float(len(wrong))}, 0)
 

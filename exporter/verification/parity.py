@@ -103,7 +103,7 @@ def output_parity(
     # One scale an output, over all cases: a single score that happens to lie near 0 is no measure.
     outputs = next(iter(pairs.values()))
     scales = {
-        k: float(np.sqrt(np.mean([np.mean(np.square(pair[k][1])) for pair in pairs.values()])))
+        k: float(np.sqrt(np.mean([_mean_square(pair[k][1]) for pair in pairs.values()])))
         for k in outputs
     }
     errors = {
@@ -119,14 +119,20 @@ def output_parity(
 def relative_error(actual: Array, expected: Array, scale: float | None = None) -> float:
     """Root mean square of the difference over ``scale``, by default that of ``expected``.
 
-    Infinite for wrong shapes or values that are not finite.
+    Infinite for wrong shapes or values that are not finite, on either side.
     """
-    if actual.shape != expected.shape or not np.isfinite(actual).all():
+    if actual.shape != expected.shape:
         return float("inf")
-    difference = float(np.sqrt(np.mean(np.square(actual - expected, dtype=np.float64))))
+    if not (np.isfinite(actual).all() and np.isfinite(expected).all()):
+        return float("inf")
+    difference = float(np.sqrt(_mean_square(actual - expected)))
     if scale is None:
-        scale = float(np.sqrt(np.mean(np.square(expected, dtype=np.float64))))
+        scale = float(np.sqrt(_mean_square(expected)))
     return difference / scale if scale else difference
+
+
+def _mean_square(values: Array) -> float:
+    return float(np.mean(np.square(values, dtype=np.float64)))
 
 
 def _stage_errors(session: Session, reference: Reference, case: Case) -> dict[str, StageError]:

@@ -16,15 +16,10 @@ from torch import nn
 from exporter.model.config import SourceModel
 from exporter.model.encoder import EncoderModel, MaskedLanguageModel, build_module
 from exporter.model.layers import GroupedLinear
+from exporter.quantization.kept import KEPT
 from exporter.quantization.reference import Reference
 from exporter.quantization.rounding import quantize_rows
 from exporter.quantization.schemes import Scheme
-
-#: Matrices that stay fp32, and why.
-KEPT = {
-    "embeddings.token_type.weight": "a table of a few rows",
-    "head.classifier.weight": "small, and it decides the label",
-}
 
 _LEVELS = 255
 
@@ -57,7 +52,7 @@ def _reference(model: SourceModel) -> Reference:
             continue
         split = name.endswith("feed_forward.output") and groups.intermediate == groups.output
         layer.register_forward_pre_hook(_input_quantizer(layer.groups if split else 1))
-    _quantize_tied_decoder(module)
+    _quantize_decoder_input(module)
     return Reference(module)
 
 
@@ -69,9 +64,10 @@ def _input_quantizer(parts: int) -> Any:
     return quantize
 
 
-def _quantize_tied_decoder(module: EncoderModel) -> None:
+def _quantize_decoder_input(module: EncoderModel) -> None:
+    """The head uses the decoder's weight (tied or not) without calling the decoder as a module."""
     head = module.head
-    if isinstance(head, MaskedLanguageModel) and module.config.tied_decoder:
+    if isinstance(head, MaskedLanguageModel):
         head.norm.register_forward_hook(lambda _module, _inputs, output: fake_quantize(output))
 
 

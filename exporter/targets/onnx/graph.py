@@ -95,9 +95,9 @@ class GraphBuilder:
         return self._add("DynamicQuantizeLinear", [tensor], names, path, "", {})
 
     def once(self, key: str, make: Callable[[str], str]) -> str:
-        """The tensor ``key``: made by ``make(key)`` at the first call, outside all scopes."""
+        """The tensor ``key``: made by ``make(key)`` at the first call, in a scope of that name."""
         if key not in self._made:
-            scopes, self._scopes = self._scopes, []
+            scopes, self._scopes = self._scopes, [key]
             self._made[key] = make(key)
             self._scopes = scopes
         return self._made[key]
@@ -154,13 +154,15 @@ class GraphBuilder:
 
 def save(model: onnx.ModelProto, path: Path, external_above: int = EXTERNAL_DATA_BYTES) -> None:
     """Write ``model``; its weights go to ``<name>.data`` beside it when it is too large."""
+    data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)  # onnx would append to it
     if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > external_above:
         onnx.save_model(
             model,
             path,
             save_as_external_data=True,
             all_tensors_to_one_file=True,
-            location=f"{path.name}.data",
+            location=data.name,
         )
     else:
         onnx.save_model(model, path)

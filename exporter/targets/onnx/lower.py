@@ -92,7 +92,9 @@ def _model(lowering: _Lowering, task: Task) -> list[str]:
     for index in range(lowering.config.layers):
         first_only = task == "sequence-classification" and index == last
         hidden = _layer(lowering, index, hidden, first_only)
-    return _head(lowering, task, lowering.arithmetic.leave(hidden))
+    with lowering.graph.scope("head"):
+        rows = lowering.arithmetic.leave(hidden)
+    return _head(lowering, task, rows)
 
 
 def _embeddings(lowering: _Lowering) -> str:

@@ -13,8 +13,8 @@ from exporter.targets.base import Array
 from exporter.targets.onnx.graph import FLOAT
 from exporter.targets.onnx.lower import INPUTS, tap
 
-#: Only errors: the warnings are about what the optimizer removed.
-_ERRORS_ONLY = 3
+#: Nothing below fatal: errors are raised as well, and warnings are about the optimizer.
+_FATAL_ONLY = 4
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 
 
@@ -30,7 +30,7 @@ class OnnxSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         self._path = path
         try:
             self._session = onnxruntime.InferenceSession(
@@ -74,11 +74,23 @@ class OnnxSession:
             or len(shape) != 2
             or 0 in shape
         ):
-            given = {name: (str(value.dtype), value.shape) for name, value in inputs.items()}
+            given = {
+                name: (str(getattr(value, "dtype", type(value).__name__)), np.shape(value))
+                for name, value in inputs.items()
+            }
             raise UserError(
                 f"The inputs are {given}.",
                 f"Give {', '.join(INPUTS)}, each int64 [batch, sequence], of one shape.",
             )
+        for name in (INPUTS[0], INPUTS[2]):
+            # ONNX lets a negative index count from the end: a wrong answer without any error.
+            if inputs[name].min() < 0:
+                raise UserError(
+                    f"{name} has the negative value {inputs[name].min()}.",
+                    "Check that the ids are inside the vocabulary.",
+                )
+        if not np.isin(inputs[INPUTS[1]], (0, 1)).all():
+            raise UserError("attention_mask has values other than 0 and 1.", "Mask with 0 and 1.")
         if self._positions and shape[1] > self._positions:
             raise UserError(
                 f"The sequence has {shape[1]} tokens; the model has {self._positions} positions.",

@@ -12,7 +12,7 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, Task
 from exporter.model.weights import weight_shapes
-from exporter.quantization.schemes.int8 import KEPT
+from exporter.quantization.kept import KEPT
 from exporter.targets.base import Array, Coverage, StoredTensor
 from exporter.targets.onnx.names import StoredName, parse
 
@@ -23,12 +23,14 @@ _SCHEME_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
 #: Products of a matrix and activations. In an int8 artifact none may read a float matrix.
 _FLOAT_PRODUCTS = ("Gemm", "MatMul")
 _INT8_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger")
+#: What else may read an int8 matrix: lookups in embedding tables, and the tied decoder.
+_INT8_READERS = (*_INT8_PRODUCTS, "Gather", "Slice", "Transpose")
 
 
-def read(path: Path) -> onnx.ModelProto:
-    """The model on disk, with external data. UserError when the file is damaged."""
+def read(path: Path, weights: bool = True) -> onnx.ModelProto:
+    """The model on disk, with external data if ``weights``. UserError for a damaged file."""
     try:
-        return onnx.load(path)
+        return onnx.load(path, load_external_data=weights)
     except Exception as error:  # protobuf and onnx raise unrelated types
         raise UserError(
             f"{path} is no readable ONNX file ({type(error).__name__}).",
@@ -38,7 +40,7 @@ def read(path: Path) -> onnx.ModelProto:
 
 def files(path: Path) -> tuple[Path, ...]:
     """The file and, where its weights lie outside, their files."""
-    model = onnx.load(path, load_external_data=False)
+    model = read(path, weights=False)
     outside = {
         path.parent / external_data_helper.ExternalDataInfo(tensor).location
         for tensor in model.graph.initializer
@@ -59,6 +61,7 @@ def structure(model: onnx.ModelProto) -> str:
     bare.graph.node.extend(model.graph.node)
     bare.graph.input.extend(model.graph.input)
     bare.graph.output.extend(model.graph.output)
+    bare.graph.sparse_initializer.extend(model.graph.sparse_initializer)
     digest = hashlib.sha256(bare.SerializeToString(deterministic=True))
     for tensor in sorted(model.graph.initializer, key=lambda tensor: str(tensor.name)):
         digest.update(f"{tensor.name}:{tensor.data_type}:{list(tensor.dims)}".encode())
@@ -68,7 +71,10 @@ def structure(model: onnx.ModelProto) -> str:
 
 
 def stored_weights(model: onnx.ModelProto) -> Iterator[StoredTensor]:
-    """Every weight, its groups joined again and in the source's orientation, dequantized."""
+    """Every weight, its groups joined again and in the source's orientation, dequantized.
+
+    A weight with a part missing, or with parts that do not fit together, comes without values.
+    """
     parts: dict[str, dict[tuple[int, str], TensorProto]] = defaultdict(dict)
     for tensor in model.graph.initializer:
         stored = parse(tensor.name)
@@ -76,14 +82,24 @@ def stored_weights(model: onnx.ModelProto) -> Iterator[StoredTensor]:
             parts[stored.name][stored.group or 0, stored.part] = tensor
     transposed = _transposed(model)
     for name, tensors in parts.items():
-        groups = sorted({group for group, _ in tensors})
-        pieces = [_piece(group, tensors, name in transposed) for group in groups]
-        yield StoredTensor(
-            name,
-            np.concatenate([values for values, _, _ in pieces]),
-            np.concatenate([step for _, step, _ in pieces]),
-            min(bits for _, _, bits in pieces),
-        )
+        try:
+            yield _joined(name, tensors, name in transposed)
+        except (KeyError, ValueError, IndexError):
+            nothing = np.empty((0, 0), np.float32)
+            yield StoredTensor(name, nothing, nothing, 0)
+
+
+def _joined(
+    name: str, tensors: Mapping[tuple[int, str], TensorProto], transposed: bool
+) -> StoredTensor:
+    groups = sorted({group for group, _ in tensors})
+    pieces = [_piece(group, tensors, transposed) for group in groups]
+    return StoredTensor(
+        name,
+        np.concatenate([values for values, _, _ in pieces]),
+        np.concatenate([step for _, step, _ in pieces]),
+        min(bits for _, _, bits in pieces),
+    )
 
 
 def _piece(
@@ -122,14 +138,14 @@ def _reads(model: onnx.ModelProto) -> Iterator[tuple[str, StoredName, bool]]:
     for node in model.graph.node:
         if node.op_type in ("Cast", "Transpose") and len(node.input) == 1:
             origin, flipped = sources.get(node.input[0], (node.input[0], False))
-            sources[node.output[0]] = (origin, flipped or node.op_type == "Transpose")
+            sources[node.output[0]] = (origin, flipped != (node.op_type == "Transpose"))
     for node in model.graph.node:
         flag = any(a.name == "transB" and a.i for a in node.attribute)
         for text in node.input:
             origin, flipped = sources.get(text, (text, False))
             name = parse(origin)
             if name is not None and name.part != "scale" and node.op_type != "Cast":
-                yield node.op_type, name, flipped or flag
+                yield node.op_type, name, flipped != flag
 
 
 def coverage(
@@ -140,15 +156,20 @@ def coverage(
     expected = weight_shapes(config, task, labels)
     kept: dict[str, str] = {}
     violations: list[str] = []
-    bits: dict[str, int] = {}
+    widths: dict[str, set[int]] = defaultdict(set)
     for tensor in model.graph.initializer:
         stored = parse(tensor.name)
         if stored is not None and stored.part != "scale":
-            # The widest group counts: one group left wide is a weight left wide.
-            bits[stored.name] = max(bits.get(stored.name, 0), _bits(tensor) or 64)
+            widths[stored.name].add(_bits(tensor) or 64)
+    # The widest group counts: one group left wide is a weight left wide.
+    bits = {name: max(found) for name, found in widths.items()}
     for name, width in bits.items():
         if name not in expected:
             violations.append(f"{name} is no weight of the model")
+        elif (narrow := min(widths[name])) < promised:
+            violations.append(
+                f"{name} is stored with only {narrow} bits, {precision} promises {promised}"
+            )
         elif width > promised:
             reason = _reason(name, len(expected[name]), precision)
             if reason is None:
@@ -158,11 +179,7 @@ def coverage(
             else:
                 kept[name] = reason
     if precision == "int8":
-        for operator, read_name, _ in _reads(model):
-            if operator in _FLOAT_PRODUCTS and read_name.part != "int8":
-                name = read_name.name
-                if name.endswith(".weight") and name not in KEPT:
-                    violations.append(f"{name} is multiplied in fp32 ({operator})")
+        violations += _float_products(model)
     operators = Counter(
         f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         for node in model.graph.node
@@ -173,6 +190,16 @@ def coverage(
         kept,
         tuple(violations),
     )
+
+
+def _float_products(model: onnx.ModelProto) -> Iterator[str]:
+    """Matrices that an int8 artifact multiplies in fp32, or dequantizes in order to do so."""
+    for operator, stored, _ in _reads(model):
+        matrix = stored.name.endswith(".weight") and stored.name not in KEPT
+        if matrix and (
+            operator in _FLOAT_PRODUCTS or (stored.part and operator not in _INT8_READERS)
+        ):
+            yield f"{stored.name} is multiplied in fp32 ({operator})"
 
 
 def _reason(name: str, dimensions: int, precision: str) -> str | None:

@@ -64,7 +64,8 @@ class FakeTarget:
         np.savez(data, **weights)
         if self.in_the_middle is not None:
             self.in_the_middle(spec)
-        content = {"data": data.name, "metadata": dict(metadata), "precision": spec.precision}
+        metadata = {**metadata, "max_positions": str(model.config.max_positions)}
+        content = {"data": data.name, "metadata": metadata, "precision": spec.precision}
         content["sha256"] = hashlib.sha256(data.read_bytes()).hexdigest()
         path.write_text(json.dumps(content))
         self.models[content["sha256"]] = model
