@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from exporter.quantization.reference import Reference
+from exporter.quantization.tolerance import LayerTolerance
 from exporter.targets.base import Array, Session
 from exporter.verification.cases import Case
 from exporter.verification.report import Check
@@ -18,29 +19,7 @@ from exporter.verification.report import Check
 Outputs = Mapping[str, torch.Tensor]
 
 
-@dataclass(frozen=True)
-class LayerTolerance:
-    """Limits on the error of a stage, relative to the root mean square of the reference.
-
-    ``typical`` bounds the error that four fifths of the tokens exceed, ``worst`` the root mean
-    square over all tokens of any case.
-    """
-
-    typical: float
-    worst: float
-
-
-#: Measured on sensitised weights, 1 to 12 layers, hidden size 64 to 768. Healthy fp32 and fp16
-#: artifacts: at most 1e-6. The smallest error of the mutations in the tests is 1.4e-4 (GELU's tanh
-#: form in one layer).
-FLOAT_TOLERANCE = LayerTolerance(typical=1e-5, worst=1e-5)
-
-#: In int8 a difference of 1e-7 moves a few values across the border of a quantization step. Such
-#: tokens are off by up to 2e-3 and, in a layer as wide as BERT's, every second one is; the others
-#: stay below 1e-6. An error of the computation shows in every token (GELU's tanh form: above 1e-4
-#: in nine of ten), or is large where it does not (a mask ignored: 0.1).
-INT8_TOLERANCE = LayerTolerance(typical=2e-5, worst=1e-2)
-
+#: Share of the tokens whose error the typical limit leaves out of account is one minus this.
 _TYPICAL_QUANTILE = 0.2
 
 
@@ -83,17 +62,17 @@ def layer_parity(
 
 def output_parity(
     name: str,
-    session: Session,
+    run: Callable[[Mapping[str, Array]], Mapping[str, Array]],
     expected: Callable[[Mapping[str, torch.Tensor]], Outputs],
     cases: Sequence[Case],
     tolerance: float,
     progress: Callable[[str], None],
 ) -> Check:
-    """The outputs of an artifact against those of a model in PyTorch, end to end."""
+    """The outputs of ``run`` (an artifact) against those of a model in PyTorch, end to end."""
     pairs: dict[str, dict[str, tuple[Array, Array]]] = {}
     for case in cases:
         progress(f"outputs, {case.name}")
-        actual = session.run(case.inputs)
+        actual = run(case.inputs)
         with torch.no_grad():
             wanted = expected(_tensors(case.inputs))
         missing = set(wanted) - set(actual)

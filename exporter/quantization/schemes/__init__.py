@@ -14,18 +14,27 @@ from pathlib import Path
 from exporter.errors import UserError
 from exporter.model.config import SourceModel
 from exporter.quantization.reference import Reference
+from exporter.quantization.tolerance import LayerTolerance
 
 
 @dataclass(frozen=True)
 class Scheme:
     """``round_weights`` gives the model on the weights' stored values, where the computation
     stays fp32; ``reference`` the model as an artifact of this scheme computes it;
-    ``weight_bits`` the width of the stored matrices."""
+    ``weight_bits`` the width of the stored matrices.
+
+    ``layer_tolerance`` bounds the difference between an artifact and ``reference``, layer by
+    layer. ``output_tolerance`` bounds the relative difference between its outputs and fp32, end to
+    end; what a lossy scheme costs depends on the model, so there it only tells a lossy artifact
+    from a broken one, whose outputs are off by 1 and more.
+    """
 
     name: str
     weight_bits: int
     round_weights: Callable[[SourceModel], SourceModel]
     reference: Callable[[SourceModel], Reference]
+    layer_tolerance: LayerTolerance
+    output_tolerance: float
 
 
 def find_scheme(name: str) -> Scheme:

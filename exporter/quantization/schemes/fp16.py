@@ -14,6 +14,7 @@ from exporter.quantization.kept import KEPT
 from exporter.quantization.reference import Reference, plain_reference
 from exporter.quantization.rounding import round_to_fp16
 from exporter.quantization.schemes import Scheme
+from exporter.quantization.tolerance import FLOAT_TOLERANCE
 
 
 def round_weights(model: SourceModel) -> SourceModel:
@@ -30,4 +31,7 @@ def _reference(model: SourceModel) -> Reference:
     return plain_reference(round_weights(model))
 
 
-SCHEME = Scheme("fp16", 16, round_weights, _reference)
+#: At most 1.5e-3 measured on the trained and the seeded models.
+_OUTPUT_TOLERANCE = 1e-2
+
+SCHEME = Scheme("fp16", 16, round_weights, _reference, FLOAT_TOLERANCE, _OUTPUT_TOLERANCE)

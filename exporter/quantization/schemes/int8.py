@@ -20,6 +20,7 @@ from exporter.quantization.kept import KEPT
 from exporter.quantization.reference import Reference
 from exporter.quantization.rounding import quantize_rows
 from exporter.quantization.schemes import Scheme
+from exporter.quantization.tolerance import LayerTolerance
 
 _LEVELS = 255
 
@@ -71,4 +72,13 @@ def _quantize_decoder_input(module: EncoderModel) -> None:
         head.norm.register_forward_hook(lambda _module, _inputs, output: fake_quantize(output))
 
 
-SCHEME = Scheme("int8", 8, lambda model: model, _reference)
+#: In int8 a difference of 1e-7 moves a few values across the border of a quantization step. Such
+#: tokens are off by up to 2e-3 and, in a layer as wide as BERT's, every second one is; the others
+#: stay below 1e-6. An error of the computation shows in every token (GELU's tanh form: above 1e-4
+#: in nine of ten), or is large where it does not (a mask ignored: 0.1).
+_LAYER_TOLERANCE = LayerTolerance(typical=2e-5, worst=1e-2)
+
+#: At most 0.12 measured, on a trained model whose activations have outliers.
+_OUTPUT_TOLERANCE = 0.3
+
+SCHEME = Scheme("int8", 8, lambda model: model, _reference, _LAYER_TOLERANCE, _OUTPUT_TOLERANCE)

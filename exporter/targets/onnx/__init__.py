@@ -14,7 +14,6 @@ import onnxruntime
 import exporter
 from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
-from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, TensorSpec
 from exporter.targets.onnx import stored
 from exporter.targets.onnx.graph import save
@@ -93,7 +92,6 @@ class OnnxTarget:
     def coverage(
         self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
     ) -> Coverage:
-        find_scheme(precision)
         return stored.coverage(stored.read(path), precision, config, task, labels)
 
     def files(self, path: Path) -> tuple[Path, ...]:

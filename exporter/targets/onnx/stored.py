@@ -13,12 +13,12 @@ from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, Task
 from exporter.model.weights import weight_shapes
 from exporter.quantization.kept import KEPT
+from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import Array, Coverage, StoredTensor
 from exporter.targets.onnx.names import StoredName, parse
 
 _BITS = {TensorProto.FLOAT: 32, TensorProto.FLOAT16: 16, TensorProto.INT8: 8}
 _TYPES = {32: "float32", 16: "float16", 8: "int8"}
-_SCHEME_BITS = {"fp32": 32, "fp16": 16, "int8": 8}
 
 #: Products of a matrix and activations. In an int8 artifact none may read a float matrix.
 _FLOAT_PRODUCTS = ("Gemm", "MatMul")
@@ -152,7 +152,7 @@ def coverage(
     model: onnx.ModelProto, precision: str, config: EncoderConfig, task: Task, labels: int
 ) -> Coverage:
     """Stored types and operators, and where they break the promise of ``precision``."""
-    promised = _SCHEME_BITS[precision]
+    promised = find_scheme(precision).weight_bits
     expected = weight_shapes(config, task, labels)
     kept: dict[str, str] = {}
     violations: list[str] = []

@@ -280,7 +280,9 @@ def _stored_corruptions(
     unfolded = set_global(LOWER, "fold_residual_biases", lambda model: model)
     yield LoweringCorruption("biases not folded", seen, unfolded, FLOAT_ONLY)
     zeroed = set_global(LOWER, "fold_residual_biases", _zeroed_instead_of_folded)
-    yield LoweringCorruption("biases folded away", ("outputs",), zeroed, ("fp32",), only=True)
+    yield LoweringCorruption(
+        "biases folded away", ("outputs", "equivalence"), zeroed, FLOAT_ONLY, only=True
+    )
     per_tensor = set_global(arithmetic, "quantize_rows", _per_tensor)
     yield LoweringCorruption("one step a tensor", audit, per_tensor, ("int8",), BOTH)
     yield LoweringCorruption("int8 rounded down", audit, _round_both, ("int8",), only=True)

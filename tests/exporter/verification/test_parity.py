@@ -9,11 +9,11 @@ import torch
 from small_models import MAX_POSITIONS, small_model, write
 
 from exporter.quantization.schemes import find_scheme
+from exporter.quantization.tolerance import FLOAT_TOLERANCE
 from exporter.targets.base import Array
 from exporter.targets.onnx import TARGET
 from exporter.verification.cases import Case, verification_cases
 from exporter.verification.parity import (
-    FLOAT_TOLERANCE,
     layer_parity,
     output_parity,
     relative_error,
@@ -117,7 +117,7 @@ def outputs(actual: Array, expected: Array, tolerance: float = 1e-3) -> Check:
     empty = np.zeros((1, 1), np.int64)
     return output_parity(
         "outputs",
-        session,
+        session.run,
         lambda _: {"logits": torch.from_numpy(results[session.name][1])},
         [Case(name, {"input_ids": empty}) for name in results],
         tolerance,
