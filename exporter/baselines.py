@@ -24,7 +24,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from exporter.bundle_folder import artifact_record, find_bundle, save, start_manifest, versions
 from exporter.checkpoint import Checkpoint, load
-from exporter.errors import CheckFailed
+from exporter.errors import CheckFailed, ExportError
 from exporter.filesystem import (
     exclusive,
     explained_os_errors,
@@ -51,6 +51,7 @@ FP32_PATH, INT8_PATH = "onnx/model.onnx", "onnx/model_int8.onnx"
 
 _SILENT = SilentProgress()
 _SEED = 0
+_OTHERS = "Measure against the other baselines."
 _LENGTHS = (1, 8, 33, 128)
 _DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 
@@ -76,15 +77,17 @@ def build_baseline(
     """Export ``model`` the stock way into the bundle ``out`` (recipe ``stock``), always afresh.
 
     Raises UserError for input that cannot be used or a disk that refuses, and CheckFailed when
-    ONNX Runtime cannot run what came out (the artifacts that run are in the bundle then).
+    the export fails, or ONNX Runtime cannot run what came out or finds values that are not finite
+    (the artifacts before it are in the bundle then).
     """
-    old = find_bundle(out, "stock")
+    find_bundle(out, "stock")  # a folder that cannot be used is refused before the work
     with progress.step(f"load {model}"):
         checkpoint = load(model, task=task, labels=labels, seed=seed)
         module = transformers_model(checkpoint.model)
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with exclusive(out):
+        old = find_bundle(out, "stock")  # now that nobody else writes
         remove_partial_files(out)
         manifest = start_manifest(
             out,
@@ -209,16 +212,28 @@ def _make(
     with partial_folder(out) as folder:
         path = folder / Path(step.path).name
         with progress.step(f"{step.path}: {step.verb}"), explained_os_errors(out / step.path):
-            step.write(path)
+            try:
+                step.write(path)
+            except (OSError, ExportError):
+                raise
+            except Exception as error:  # the exporter's and the quantizer's, without common base
+                raise CheckFailed(
+                    f"{step.verb} cannot make the stock {step.precision} export: "
+                    f"{_first_line(error)}",
+                    _OTHERS,
+                ) from error
         with progress.step(f"{step.path}: run"):
             try:
                 session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
                 check = compare_stock(module, session, checkpoint)
             except Exception as error:  # onnxruntime raises a dozen types without a common base
                 raise CheckFailed(
-                    f"ONNX Runtime cannot run the stock {step.precision} export: {error}.",
-                    "Measure against the other baselines.",
+                    f"ONNX Runtime cannot run the stock {step.precision} export: "
+                    f"{_first_line(error)}",
+                    _OTHERS,
                 ) from error
+        if not check.passed:
+            raise CheckFailed(f"The stock {step.precision} export {check.detail}.", _OTHERS)
         record = ArtifactRecord(
             path=step.path,
             target="onnx",
@@ -236,6 +251,11 @@ def _make(
         )
         move_into_place(path, out / step.path)
     return manifest.with_artifact(artifact_record(out, record, [out / step.path]))
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{lines[0].rstrip('.') if lines else type(error).__name__}."
 
 
 def _fingerprint(checkpoint: Checkpoint, step: _Step) -> str:

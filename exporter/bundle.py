@@ -6,6 +6,7 @@ assert not result.refused
 """
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from exporter.bundle_folder import (
     artifact_record,
     find_bundle,
+    origin_metadata,
     remove_artifact_files,
     save,
     start_manifest,
@@ -103,10 +105,9 @@ def build(
     evaluator = None
     if eval_data is not None:
         evaluator = Evaluator.open(checkpoint, eval_data, limit=eval_limit)
-    plan = plan_artifacts(checkpoint, specs, out, old, force=force)
-    planned = {item.spec.path: item.reason or "up to date" for item in plan}
     if dry_run:
-        return BuildResult(out, old, (), (), {}, planned)
+        plan = plan_artifacts(checkpoint, specs, out, old, force=force)
+        return BuildResult(out, old, (), (), {}, _reasons(plan))
 
     built: list[str] = []
     kept: list[str] = []
@@ -114,6 +115,9 @@ def build(
     with explained_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     with exclusive(out):
+        # Again: another build may have ended since, and what it finished must not be lost.
+        old = find_bundle(out, "squeezebert-export")
+        plan = plan_artifacts(checkpoint, specs, out, old, force=force)
         remove_partial_files(out)
         manifest = start_manifest(
             out,
@@ -143,7 +147,11 @@ def build(
             else:
                 (built if item.reason else kept).append(path)
             save(out, manifest)
-    return BuildResult(out, manifest, tuple(built), tuple(kept), refused, planned)
+    return BuildResult(out, manifest, tuple(built), tuple(kept), refused, _reasons(plan))
+
+
+def _reasons(plan: Sequence[PlannedArtifact]) -> dict[str, str]:
+    return {item.spec.path: item.reason or "up to date" for item in plan}
 
 
 def evaluation_record(data: LabelledData) -> EvaluationRecord:
@@ -165,7 +173,10 @@ def _make(
     with partial_folder(out) as folder:
         path = folder / Path(spec.path).name
         with progress.step(f"{spec.path}: write"), explained_os_errors(out / spec.path):
-            target.write(checkpoint.model, spec, path, _metadata(checkpoint, spec))
+            try:
+                target.write(checkpoint.model, spec, path, _metadata(checkpoint, spec))
+            except UserError as error:  # such as weights beyond fp16: the other artifacts may do
+                return (Check("write", False, str(error), {}),), manifest
         checks, coverage, accuracy = _examine(item, path, checkpoint, evaluator, progress)
         report = GateReport(checks)
         if not report.passed:
@@ -208,17 +219,26 @@ def _examine(
 ) -> tuple[tuple[Check, ...], Coverage, Accuracy | None]:
     """The gate's checks of a written artifact and, when they pass, its accuracy."""
     spec, accuracy = item.spec, None
-    try:
-        with progress.step(f"{spec.path}: prove") as detail:
-            report, coverage = prove(item.target, spec, path, checkpoint.model, progress=detail)
-        checks = report.checks
-        if report.passed and evaluator is not None:
-            with progress.step(f"{spec.path}: accuracy") as detail:
-                accuracy = evaluator.measure(item.target.open(path), spec.precision, detail)
-            checks = (*checks, evaluator.check(accuracy, spec.precision))
-    except UserError as error:
-        # The user's input was fine so far: what cannot be opened or run here is our artifact.
-        raise CheckFailed(error.message, error.next_step) from error
+    # Around it all: no room for the twin is the disk's refusal, not the artifact's.
+    with explained_os_errors(Path(tempfile.gettempdir())):
+        try:
+            with progress.step(f"{spec.path}: prove") as detail:
+                report, coverage = prove(
+                    item.target,
+                    spec,
+                    path,
+                    checkpoint.model,
+                    metadata=origin_metadata(checkpoint),
+                    progress=detail,
+                )
+            checks = report.checks
+            if report.passed and evaluator is not None:
+                with progress.step(f"{spec.path}: accuracy") as detail:
+                    accuracy = evaluator.measure(item.target.open(path), spec.precision, detail)
+                checks = (*checks, evaluator.check(accuracy, spec.precision))
+        except UserError as error:
+            # The user's input was fine so far: what cannot be opened or run here is our artifact.
+            raise CheckFailed(error.message, error.next_step) from error
     return checks, coverage, accuracy
 
 
@@ -275,8 +295,7 @@ def _metadata(checkpoint: Checkpoint, spec: ArtifactSpec) -> dict[str, str]:
         "precision": spec.precision,
         "flavour": spec.flavour,
         "source": checkpoint.name,
-        "source_hash": checkpoint.source_hash,
-        "tokenizer_hash": checkpoint.tokenizer_hash,
+        **origin_metadata(checkpoint),
         "max_length": str(checkpoint.max_length),
         "trained": json.dumps(checkpoint.trained),
         "versions": json.dumps(versions(), sort_keys=True),

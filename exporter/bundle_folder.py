@@ -11,7 +11,7 @@ from typing import Any
 import exporter
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
-from exporter.filesystem import remove, write_atomically
+from exporter.filesystem import explained_os_errors, remove, write_atomically
 from exporter.manifest import (
     MANIFEST_NAME,
     ArtifactRecord,
@@ -29,6 +29,7 @@ from exporter.model_card import model_card
 
 _VERSIONED = ("torch", "onnx", "onnxruntime", "transformers", "tokenizers", "numpy")
 _COMMAND_NAME = "squeezebert-export"
+_BROWSER_CONFIG = "transformers.js_config"
 
 
 def find_bundle(out: Path, recipe: Recipe) -> Manifest | None:
@@ -81,7 +82,6 @@ def start_manifest(
     )
     artifacts = old.artifacts if old is not None and same else ()
     held = (*precisions, *(artifact.precision for artifact in artifacts))
-    files = _write_shared_files(bundle, checkpoint, held)
     manifest = Manifest(
         model=model,
         recipe=recipe,
@@ -89,12 +89,16 @@ def start_manifest(
         tokenizer=TokenizerRecord(
             checkpoint.tokenizer_hash, tuple(sorted(checkpoint.tokenizer_files))
         ),
-        files=files,
+        files=(),
         artifacts=artifacts,
         evaluation=old.evaluation if old is not None and same else None,
         versions=versions(),
         command=(_COMMAND_NAME, *command),
     )
+    if old is None:
+        # First, so that the folder of a build that dies here is known as a bundle by the next.
+        write_manifest(bundle, manifest)
+    manifest = replace(manifest, files=_write_shared_files(bundle, checkpoint, held))
     save(bundle, manifest)
     if old is not None and not same:
         for artifact in old.artifacts:
@@ -106,6 +110,25 @@ def save(bundle: Path, manifest: Manifest) -> None:
     """Write the manifest and the model card that follows from it, each in one step."""
     write_manifest(bundle, manifest)
     write_atomically(bundle / "README.md", model_card(manifest).encode())
+
+
+def shared_file_differences(bundle: Path, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """What is not byte for byte as ``checkpoint`` makes it: config and tokenizer, a line a file.
+
+    The type that the configuration names for browsers is left open: it follows from what the last
+    build was asked for, which no manifest tells.
+    """
+    wanted = {"config.json": _config_bytes(checkpoint, [_browser_type(bundle / "config.json")])}
+    wanted.update(checkpoint.tokenizer_files)
+    differences = []
+    for name, content in sorted(wanted.items()):
+        path = bundle / name
+        with explained_os_errors(path):
+            if not path.is_file():
+                differences.append(f"{name} is missing")
+            elif path.read_bytes() != content:
+                differences.append(f"{name} is not the one that the model gives")
+    return tuple(differences)
 
 
 def artifact_path(bundle: Path, artifact: ArtifactRecord) -> Path:
@@ -142,6 +165,7 @@ def model_record(checkpoint: Checkpoint, seed: int) -> ModelRecord:
         trained=checkpoint.trained,
         licence=checkpoint.licence,
         datasets=checkpoint.datasets,
+        languages=checkpoint.languages,
         parameters=sum(tensor.numel() for tensor in checkpoint.model.weights.values()),
         vocab_size=config.vocab_size,
         max_length=checkpoint.max_length,
@@ -164,6 +188,11 @@ def artifact_record(bundle: Path, record: ArtifactRecord, files: Sequence[Path])
         sha256=records[0].sha256,
         files=tuple(records),
     )
+
+
+def origin_metadata(checkpoint: Checkpoint) -> dict[str, str]:
+    """The hashes by which an artifact, outside its bundle too, names what it was made from."""
+    return {"source_hash": checkpoint.source_hash, "tokenizer_hash": checkpoint.tokenizer_hash}
 
 
 def versions() -> dict[str, str]:
@@ -193,8 +222,17 @@ def _config_bytes(checkpoint: Checkpoint, precisions: Sequence[str]) -> bytes:
         config["id2label"] = {str(i): label for i, label in enumerate(labels)}
         config["label2id"] = {label: i for i, label in enumerate(labels)}
     # In browsers transformers.js asks for model_quantized.onnx unless the config names a type.
-    config["transformers.js_config"] = {"dtype": "fp32" if "fp32" in precisions else precisions[0]}
+    config[_BROWSER_CONFIG] = {"dtype": "fp32" if "fp32" in precisions else precisions[0]}
     return (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _browser_type(config: Path) -> str:
+    """The type that a bundle's configuration names for browsers; fp32 where it names none."""
+    try:
+        found = json.loads(config.read_bytes())[_BROWSER_CONFIG]["dtype"]
+    except (OSError, ValueError, KeyError, TypeError):  # not as written: the bytes will differ
+        return "fp32"
+    return found if isinstance(found, str) else "fp32"
 
 
 def _hub_id(model: str) -> str | None:

@@ -56,6 +56,7 @@ class Checkpoint:
     trained: bool
     licence: str | None
     datasets: tuple[str, ...]
+    languages: tuple[str, ...]
     ignored_tensors: tuple[str, ...]
 
 
@@ -129,6 +130,7 @@ def _checkpoint(
         trained=trained,
         licence=files.licence,
         datasets=files.datasets,
+        languages=files.languages,
         ignored_tensors=ignored,
     )
 

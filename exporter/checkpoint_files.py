@@ -37,8 +37,8 @@ _OTHER_FRAMEWORKS = ("tf_model.h5", "flax_model.msgpack", "rust_model.ot", "mode
 class CheckpointFiles:
     """What was read from a checkpoint's folder, not yet interpreted.
 
-    ``state`` has the tensors under the names and in the types they are stored with; ``licence``
-    and ``datasets`` (Hub ids of the training data) are what the model card declares.
+    ``state`` has the tensors under the names and in the types they are stored with; ``licence``,
+    ``datasets`` (Hub ids of the training data) and ``languages`` are what the model card declares.
     """
 
     config: dict[str, Any]
@@ -46,6 +46,7 @@ class CheckpointFiles:
     tokenizer: dict[str, bytes]
     licence: str | None
     datasets: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 def download(model: str) -> Path:
@@ -202,10 +203,10 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _card(path: Path) -> tuple[str | None, tuple[str, ...]]:
-    """Licence and training datasets from the metadata at the head of a Hub model card."""
+def _card(path: Path) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
+    """Licence, training datasets and languages from the metadata that heads a Hub model card."""
     if not path.is_file():
-        return None, ()
+        return None, (), ()
     try:
         metadata = metadata_load(path) or {}
     except (ValueError, YAMLError) as error:
@@ -213,6 +214,16 @@ def _card(path: Path) -> tuple[str | None, tuple[str, ...]]:
             f"{path.name} starts with metadata that is no YAML ({type(error).__name__}).",
             f"Correct or remove {path}.",
         ) from error
-    licence, datasets = metadata.get("license"), metadata.get("datasets") or ()
-    names = (datasets,) if isinstance(datasets, str) else tuple(str(name) for name in datasets)
-    return None if licence is None else str(licence), names
+    licence = metadata.get("license")
+    return (
+        None if licence is None else str(licence),
+        _names(metadata.get("datasets")),
+        _names(metadata.get("language")),
+    )
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """One name or a list of names, as model cards write either."""
+    values = value if isinstance(value, list) else [value]
+    # YAML 1.1 reads an unquoted no (Norwegian) as false.
+    return tuple("no" if v is False else str(v) for v in values if v is not None)

@@ -6,6 +6,7 @@ the dataclasses here, which mirror it field by field. Readers ignore fields they
 
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ MANIFEST_NAME = "manifest.json"
 Recipe = Literal["squeezebert-export", "stock"]
 
 _Record = TypeVar("_Record")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class ModelRecord:
 
     ``source`` is the model as the user named it, ``hub_id`` the same when it came from the Hub;
     ``source_hash`` covers its configuration, tensors and tokenizer. ``datasets`` are Hub ids of
-    the data that it was trained on, as far as known. ``trained`` is False for seeded random
-    weights. ``groups`` gives the group count of every linear layer of an encoder layer.
+    the data that it was trained on and ``languages`` its languages (codes as on the Hub), as far
+    as known. ``trained`` is False for seeded random weights. ``groups`` gives the group count of
+    every linear layer of an encoder layer.
     ``max_length`` counts tokens.
     """
 
@@ -54,6 +57,7 @@ class ModelRecord:
     trained: bool
     licence: str | None
     datasets: tuple[str, ...]
+    languages: tuple[str, ...]
     parameters: int
     vocab_size: int
     max_length: int
@@ -181,6 +185,9 @@ def from_document(document: Any) -> Manifest:
         _require_inside(file.path)
     for name in (*manifest.tokenizer.files, *(a.path for a in manifest.artifacts)):
         _require_inside(name)
+    for artifact in manifest.artifacts:
+        _require_main_file(artifact)
+    _require_hashes(manifest)
     return manifest
 
 
@@ -229,6 +236,29 @@ def _require_inside(path: str) -> None:
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or "\\" in path or ".." in parts:
         raise ValueError(f"path {path!r} leaves the bundle")
+
+
+def _require_main_file(artifact: ArtifactRecord) -> None:
+    """What is hashed must be what is opened: the file at ``path``, or one inside that package."""
+    if not artifact.files:
+        raise ValueError(f"{artifact.path} has no files")
+    main = artifact.files[0]
+    if main.path != artifact.path and not main.path.startswith(f"{artifact.path}/"):
+        raise ValueError(f"files of {artifact.path} begin with {main.path!r}")
+    if main.sha256 != artifact.sha256:
+        raise ValueError(f"sha256 of {artifact.path} is not that of its first file")
+
+
+def _require_hashes(manifest: Manifest) -> None:
+    hashes = [manifest.model.source_hash, manifest.tokenizer.hash]
+    hashes += [file.sha256 for file in manifest.files]
+    if manifest.evaluation is not None:
+        hashes.append(manifest.evaluation.sha256)
+    for artifact in manifest.artifacts:
+        hashes += [artifact.fingerprint, *(file.sha256 for file in artifact.files)]
+    for value in hashes:
+        if not _SHA256.fullmatch(value):
+            raise ValueError(f"{value!r} is no SHA-256 of 64 hexadecimal digits")
 
 
 def _read_record(kind: type[_Record], value: Any, where: str) -> _Record:

@@ -27,7 +27,8 @@ _MEGABYTE = 1e6
 def model_card(manifest: Manifest) -> str:
     """Markdown with the Hub's YAML metadata at the top.
 
-    Fields that are not known (licence, data sets, base model) are left out rather than guessed.
+    Fields that are not known (language, licence, data sets, base model) are left out rather than
+    guessed.
     """
     sections = [
         f"---\n{_metadata(manifest)}\n---",
@@ -45,7 +46,7 @@ def _metadata(manifest: Manifest) -> str:
     model = manifest.model
     tags = ["onnx", model.family, *sorted({a.precision for a in manifest.artifacts})]
     data = ModelCardData(
-        language="en",
+        language=model.languages[0] if len(model.languages) == 1 else list(model.languages) or None,
         license=model.licence,
         library_name="transformers.js" if _has_onnx(manifest) else None,
         pipeline_tag=_PIPELINE_TAGS[model.task],

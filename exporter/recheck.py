@@ -1,11 +1,16 @@
 """Proving and measuring again what lies in a bundle, without changing it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from exporter.bundle_folder import artifact_path
+from exporter.bundle_folder import (
+    artifact_path,
+    model_record,
+    origin_metadata,
+    shared_file_differences,
+)
 from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, ExportError, UserError
 from exporter.manifest import ArtifactRecord, Manifest, changed_files, read_manifest
@@ -75,6 +80,9 @@ def verify(
 ) -> Verification:
     """Hash every file of the bundle again and run the full gate of every artifact again.
 
+    The manifest is not trusted: what it says of the model, and the configuration and tokenizer
+    beside it, are made again from the model and compared.
+
     ``source`` is the model that the bundle was made from, by default the one that the manifest
     names. Raises UserError when the bundle or the model cannot be read, and CheckFailed when the
     model is another one than the bundle was made from.
@@ -82,10 +90,12 @@ def verify(
     Stock baselines promise nothing: of them only the files are checked.
     """
     manifest = read_manifest(bundle)
-    reports = {_SHARED_FILES: GateReport((_files_check(changed_files(bundle, manifest.files)),))}
+    shared = [_files_check(changed_files(bundle, manifest.files))]
     checkpoint = None
     if manifest.recipe != "stock":
         checkpoint = load_source(manifest, source, progress)
+        shared += [_origin_check(bundle, checkpoint), _manifest_check(manifest, checkpoint)]
+    reports = {_SHARED_FILES: GateReport(tuple(shared))}
     for record in manifest.artifacts:
         reports[record.path] = _verify_artifact(bundle, record, checkpoint, progress)
     return Verification(bundle, reports)
@@ -139,6 +149,11 @@ def load_source(manifest: Manifest, source: str | None, progress: Progress) -> C
         with progress.step(f"load {name}"):
             checkpoint = load(name, task=task, labels=manifest.labels, seed=model.seed)
     except UserError as error:
+        if _is_source_by_itself(manifest, name, task):
+            raise CheckFailed(
+                f"The manifest's task or labels are not those of '{name}': {error.message}",
+                "Build the bundle again.",
+            ) from error
         if source is not None:
             raise
         raise UserError(
@@ -164,10 +179,60 @@ def _verify_artifact(
     target, path = find_target(record.target), bundle / record.path
     try:
         with progress.step(record.path) as detail:
-            report, _ = prove(target, spec, path, checkpoint.model, progress=detail)
+            report, _ = prove(
+                target,
+                spec,
+                path,
+                checkpoint.model,
+                metadata=origin_metadata(checkpoint),
+                progress=detail,
+            )
     except ExportError as error:
         return GateReport((files, Check("runs", False, str(error), {})))
     return GateReport((files, *report.checks))
+
+
+def _is_source_by_itself(manifest: Manifest, name: str, task: Task) -> bool:
+    """Whether ``name`` is the bundle's model once the manifest's labels, or task, are left out."""
+    for known in (task, None):
+        try:
+            found = load(name, task=known, seed=manifest.model.seed)
+        except UserError:
+            continue
+        if found.source_hash == manifest.model.source_hash:
+            return True
+    return False
+
+
+def _origin_check(bundle: Path, checkpoint: Checkpoint) -> Check:
+    """Config and tokenizer are what the model gives, whatever hashes the manifest has."""
+    problems = shared_file_differences(bundle, checkpoint)
+    detail = "; ".join(problems) or "config and tokenizer are those of the model, byte for byte"
+    return Check("origin", not problems, detail, {"different": float(len(problems))}, 0.0)
+
+
+def _manifest_check(manifest: Manifest, checkpoint: Checkpoint) -> Check:
+    """Labels, tokenizer and every fact about the model are those of ``checkpoint``."""
+    said = manifest.model
+    found = replace(
+        model_record(checkpoint, said.seed),
+        # A copy elsewhere (--source) has another name and may have another card, or none.
+        source=said.source,
+        hub_id=said.hub_id,
+        licence=said.licence,
+        datasets=said.datasets,
+        languages=said.languages,
+    )
+    wrong = [name for name, value in asdict(found).items() if asdict(said)[name] != value]
+    if manifest.labels != checkpoint.model.labels:
+        wrong.append("labels")
+    tokenizer = (checkpoint.tokenizer_hash, tuple(sorted(checkpoint.tokenizer_files)))
+    if (manifest.tokenizer.hash, manifest.tokenizer.files) != tokenizer:
+        wrong.append("tokenizer")
+    detail = "labels, tokenizer and sizes are those of the model"
+    if wrong:
+        detail = f"{', '.join(wrong)}: not as the model has it"
+    return Check("manifest", not wrong, detail, {"wrong": float(len(wrong))}, 0.0)
 
 
 def _files_check(problems: tuple[str, ...]) -> Check:

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from runtime_bench.errors import InputError
 
 MANIFEST_SCHEMA = "squeezebert-bundle/1"
+_SHA256 = re.compile("[0-9a-f]{64}")
 _GROUP_NAMES = ("query", "key", "value", "post_attention", "intermediate", "output")
 
 
@@ -126,7 +128,8 @@ def read_bundle(folder: Path) -> Bundle:
 def check_hashes(bundle: Bundle, artifact: Artifact) -> None:
     """Compare size and SHA-256 of every file of ``artifact`` with the manifest.
 
-    A figure is only worth something together with the exact artifact it belongs to.
+    A figure is only worth something together with the exact artifact it belongs to. The first file
+    is the one that is measured and whose hash reports print (``read_bundle`` sees to that).
     Raises InputError when a file is missing or was changed after the manifest was written.
     """
     for stored in artifact.files:
@@ -134,6 +137,7 @@ def check_hashes(bundle: Bundle, artifact: Artifact) -> None:
         try:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                size = stream.tell()
         except OSError as error:
             raise InputError(
                 f"{path} cannot be read ({error.strerror}).", _rebuild(bundle.folder)
@@ -142,6 +146,11 @@ def check_hashes(bundle: Bundle, artifact: Artifact) -> None:
             raise InputError(
                 f"{path} was changed after the bundle was made (SHA-256 {digest[:12]}..., "
                 f"the manifest says {stored.sha256[:12]}...).",
+                _rebuild(bundle.folder),
+            )
+        if size != stored.bytes:
+            raise InputError(
+                f"{path} has {size} bytes, the manifest says {stored.bytes}.",
                 _rebuild(bundle.folder),
             )
 
@@ -184,9 +193,15 @@ def _last_axis(artifacts: Sequence[Artifact]) -> int:
 def _artifact(item: Mapping[str, Any]) -> Artifact:
     path, size, sha256 = str(item["path"]), int(item["bytes"]), str(item["sha256"])
     files = tuple(
-        StoredFile(str(file["path"]), int(file["bytes"]), str(file["sha256"]))
+        _stored_file(file)
         for file in item.get("files") or [{"path": path, "bytes": size, "sha256": sha256}]
     )
+    if (files[0].path, files[0].sha256) != (path, sha256):
+        # Otherwise one file would be checked and another one measured or named in the report.
+        raise ValueError(
+            f"the first file of the artifact {path!r} is not the artifact itself "
+            "(another path or another SHA-256)"
+        )
     return Artifact(
         path=path,
         target=str(item["target"]),
@@ -200,6 +215,19 @@ def _artifact(item: Mapping[str, Any]) -> Artifact:
         outputs=tuple(_tensor(spec) for spec in item["outputs"]),
         accuracy=item.get("accuracy"),
     )
+
+
+def _stored_file(item: Mapping[str, Any]) -> StoredFile:
+    path, sha256 = str(item["path"]), str(item["sha256"])
+    # The Windows rules know drives as well as a leading slash; bundles come from anywhere.
+    outside = PureWindowsPath(path).anchor or ".." in PurePosixPath(path).parts or "\\" in path
+    if not path or outside:
+        raise ValueError(
+            f"the file path {path!r} is not a relative one with forward slashes inside the bundle"
+        )
+    if not _SHA256.fullmatch(sha256):
+        raise ValueError(f"the SHA-256 of {path!r} is not 64 hexadecimal digits in lower case")
+    return StoredFile(path, int(item["bytes"]), sha256)
 
 
 def _tensor(item: Mapping[str, Any]) -> TensorSpec:

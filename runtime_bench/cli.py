@@ -111,7 +111,9 @@ def _dry_run(plan: Plan, options: argparse.Namespace) -> int:
             else "-"
         )
         print(f"{entry.id:>5}  {'+'.join(entry.roles):<17} {entry.label}  ({place})")
-    turns = " ".join(entry.id for index in (0, 1) for entry in order(plan.entries, index))
+    turns = " ".join(
+        entry.id for forward in (True, False) for entry in order(plan.entries, forward)
+    )
     print(f"Order of two rounds: {turns}; {plan.settings.blocks} rounds for each case.")
     for case in plan.cases():
         print(

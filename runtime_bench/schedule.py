@@ -26,13 +26,13 @@ Write = Callable[[Record], None]
 Progress = Callable[[str], None]
 
 
-def order(entries: Sequence[Entry], round_index: int) -> list[Entry]:
-    """Forward in even rounds, reversed in odd ones: A B B A; A B C C B A; and so on.
+def order(entries: Sequence[Entry], forward: bool) -> list[Entry]:
+    """Forward in one round, reversed in the next: A B B A; A B C C B A; and so on.
 
     Over a pair of rounds every entry has the same mean position, so a drift that is linear in
     time cancels from every ratio.
     """
-    return list(entries) if round_index % 2 == 0 else list(reversed(entries))
+    return list(entries) if forward else list(reversed(entries))
 
 
 def execute(
@@ -84,9 +84,11 @@ class _Run:
         self._settings = plan.settings
         self._held: dict[str, _Holding] = {}
         self.failed = {record.entry for record in earlier.failures} if earlier else set()
-        self._rounds: dict[Case, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        # For each case and round: which entries were measured, and at which position.
+        self._rounds: dict[Case, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
         for block in earlier.blocks if earlier else ():
-            self._rounds[Case(block.length, block.threads)][block.round].add(block.entry)
+            case = Case(block.length, block.threads)
+            self._rounds[case][block.round][block.entry] = block.position
 
     def missing(self, case: Case) -> int:
         """How many complete rounds ``case`` still needs.
@@ -94,11 +96,9 @@ class _Run:
         A round that was cut in the middle is measured again under a new number, since only
         blocks measured side by side are paired; its samples stay in the file.
         """
-        expected = {entry.id for entry in self._plan.entries} - self.failed
-        if not expected:
+        if all(entry.id in self.failed for entry in self._plan.entries):
             return 0
-        complete = sum(expected <= measured for measured in self._rounds[case].values())
-        return max(0, self._settings.blocks - complete)
+        return max(0, self._settings.blocks - len(self._complete(case)))
 
     def load(self, threads: int) -> None:
         for entry in self._plan.entries:
@@ -116,13 +116,13 @@ class _Run:
         total = self._settings.blocks
         while missing := self.missing(case):
             measured = self._rounds[case]
-            index = max(measured, default=-1) + 1
-            # A resumed run goes on with the direction that comes next: numbers are never reused.
+            index = max(measured, default=-1) + 1  # numbers are never reused
+            forward = self._goes_forward(case)
             self._progress(f"{where}: round {total - missing + 1} of {total}")
-            for position, entry in enumerate(order(self._alive(), index)):
+            for position, entry in enumerate(order(self._alive(), forward)):
                 try:
                     self._write(self._block(entry, case, index, position))
-                    measured[index].add(entry.id)
+                    measured[index][entry.id] = position
                 except RunnerError as error:
                     self._fail(entry, case.threads, case.length, "block", error)
 
@@ -130,6 +130,23 @@ class _Run:
         for holding in self._held.values():
             holding.runner.close()
         self._held.clear()
+
+    def _complete(self, case: Case) -> list[Mapping[str, int]]:
+        """The rounds that every entry still in the run was measured in."""
+        expected = {entry.id for entry in self._plan.entries} - self.failed
+        return [measured for measured in self._rounds[case].values() if expected <= set(measured)]
+
+    def _goes_forward(self, case: Case) -> bool:
+        """Whether the next round goes forward: the direction that complete rounds have less of.
+
+        Not by the round's number: a round that was cut takes a number but counts for nothing.
+        """
+        complete = self._complete(case)
+        forward = 0
+        for measured in complete:
+            places = [measured[entry.id] for entry in self._plan.entries if entry.id in measured]
+            forward += places == sorted(places)
+        return 2 * forward <= len(complete)
 
     def _alive(self) -> list[Entry]:
         return [entry for entry in self._plan.entries if entry.id in self._held]
@@ -199,7 +216,7 @@ class _Run:
             },
             seconds,
         )
-        own = (sum(answer["lead_in_ns"]) + sum(answer["cpu_ns"])) / 1e9
+        own = (sum(answer["lead_in_cpu_ns"]) + sum(answer["cpu_ns"])) / 1e9
         other, stolen = _loads(before, self._device.snapshot(), own)
         return BlockRecord(
             entry=entry.id,

@@ -18,8 +18,10 @@ Blocks = Mapping[int, Samples]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-# With fewer pairs the interval is a formality: it is not given.
-MINIMUM_ROUNDS = 4
+# With fewer pairs no interval is given, since it would promise more than it holds: in simulations
+# of 400 runs it covered the true ratio in 87 to 93 % of them with 4 rounds, in 94.5 to 98 % with 6
+# (blocks that differ more than samples, samples more than blocks, heavy-tailed blocks).
+MINIMUM_ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def ratio(baseline: Blocks, subject: Blocks, *, seed: int = 0) -> Ratio:
     Samples of one block resemble each other (same clock, same neighbours), so whole rounds are
     resampled, not samples; and both sides take the same rounds, so what hit a round hit both. The
     interval is the expanded percentile interval (Hesterberg 2015, "What Teachers Should Know about
-    the Bootstrap", sec. 5.3): on simulated runs of 6 to 20 rounds it covers 95 to 99 %, the plain
+    the Bootstrap", sec. 5.3): on simulated runs of 6 to 20 rounds it covers 94.5 to 99 %, the plain
     one 89 to 97 %.
     Raises ValueError when there is no common round.
     """

@@ -118,8 +118,12 @@ def check_accuracy(accuracy: Accuracy, precision: str) -> Check:
       is always allowed to fp32 and fp16; for the other precisions the upper end of the 95 %
       interval must reach the limit. Agreement also judges models whose accuracy does not react
       to damage.
+
+    Where the paired interval reaches further than LOSS_LIMIT to either side (below about 550
+    examples even for equal answers), the detail says that such a loss cannot be told.
     """
     lost = accuracy.loss > LOSS_LIMIT and accuracy.loss_interval[0] > 0
+    half_width = (accuracy.loss_interval[1] - accuracy.loss_interval[0]) / 2
     disagreements = round((1 - accuracy.agreement) * accuracy.examples)
     agreed = accuracy.examples - disagreements
     if precision in AGREEMENT_LIMITS:
@@ -136,6 +140,8 @@ def check_accuracy(accuracy: Accuracy, precision: str) -> Check:
     )
     if lost:
         detail += f"; loses {accuracy.loss * 100:.2f} points, {LOSS_LIMIT * 100:.1f} are allowed"
+    elif half_width > LOSS_LIMIT:
+        detail += f"; too few examples to tell a loss of {LOSS_LIMIT * 100:.1f} points"
     if disagrees:
         detail += f"; disagrees on {disagreements} examples, {limit:.1%} must agree"
     return Check(

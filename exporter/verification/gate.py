@@ -40,19 +40,24 @@ def prove(
     path: Path,
     model: SourceModel,
     *,
+    metadata: Mapping[str, str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> tuple[GateReport, Coverage]:
     """Run every check on the artifact at ``path``, which was made from ``model``.
 
-    Raises UserError when the artifact cannot be opened at all. Needs memory for two copies of the
-    model beside the artifact's own.
+    ``metadata`` is what the artifact has to say of itself beside labels, task and the like (hashes
+    of source and tokenizer).
+
+    Raises UserError when the artifact cannot be opened at all, and OSError when the twin finds no
+    room in the folder for temporary files. Needs memory for two copies of the model beside the
+    artifact's own.
     """
     labels = len(model.labels or ())
     coverage = target.coverage(path, spec.precision, model.config, model.task, labels)
     progress("weights")
     checks = [
         coverage_check(coverage),
-        metadata_check(target.metadata(path), spec, model),
+        metadata_check(target.metadata(path), spec, model, metadata or {}),
         signature_check(target, path, model),
         weight_audit(
             target.stored_weights(path, model.config, model.task),
@@ -96,9 +101,15 @@ def coverage_check(coverage: Coverage) -> Check:
     return Check("coverage", not violations, detail, measured, 0)
 
 
-def metadata_check(metadata: Mapping[str, str], spec: ArtifactSpec, model: SourceModel) -> Check:
-    """What the artifact says about itself is true: labels in order, task, precision."""
+def metadata_check(
+    metadata: Mapping[str, str],
+    spec: ArtifactSpec,
+    model: SourceModel,
+    wanted: Mapping[str, str],
+) -> Check:
+    """What the artifact says about itself is true: labels in order, task, precision, hashes."""
     expected = {
+        **wanted,
         "labels": json.dumps(model.labels, ensure_ascii=False),
         "task": model.task,
         "precision": spec.precision,
@@ -109,7 +120,7 @@ def metadata_check(metadata: Mapping[str, str], spec: ArtifactSpec, model: Sourc
     detail = (
         f"{wrong[0]} is {metadata.get(wrong[0])!r}, expected {expected[wrong[0]]!r}"
         if wrong
-        else "labels, task, precision, flavour and number of positions are right"
+        else f"{len(expected)} entries are right, labels and their order among them"
     )
     return Check("metadata", not wrong, detail, {"wrong": float(len(wrong))}, 0)
 

@@ -123,6 +123,11 @@ def _stage_errors(session: Session, reference: Reference, case: Case) -> dict[st
     if missing:
         return dict.fromkeys(missing, _NOTHING)
     hidden = [torch.from_numpy(actual[f"hidden.{index}"]) for index in range(layers + 1)]
+    batch, length = case.inputs["input_ids"].shape
+    for index, state in enumerate(hidden):
+        wanted_length = 1 if classifies and index == layers else length
+        if state.shape != (batch, wanted_length, reference.module.config.hidden_size):
+            return {f"hidden.{index} of shape {tuple(state.shape)}": _NOTHING}
     with torch.no_grad():
         wanted = {"embeddings": reference.embed(inputs["input_ids"], inputs["token_type_ids"])}
         for index in range(layers):

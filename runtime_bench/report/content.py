@@ -8,7 +8,7 @@ import numpy as np
 
 from runtime_bench.devices.base import BenchWarning
 from runtime_bench.report.remarks import disagreement, grouped, wide_intervals
-from runtime_bench.results import BlockRecord, Results
+from runtime_bench.results import BlockRecord, CheckRecord, Results, WarmUpRecord
 from runtime_bench.stability import Evidence, Finding, instability
 from runtime_bench.statistics import (
     Blocks,
@@ -197,11 +197,8 @@ def _case(
             continue
         row = _row(results, entry, blocks[entry_id], flops[entry_id][str(length)], peak)
         rows.append(row)
-        steady = all(
-            record.steady
-            for record in results.warm_ups
-            if (record.entry, record.length, record.threads) == (entry_id, length, threads)
-        )
+        this = (entry_id, length, threads)
+        steady = all(item.steady for item in results.warm_ups if _case_of(item) == this)
         found = instability(
             Evidence(
                 wall=_wall(blocks[entry_id]),
@@ -232,24 +229,13 @@ def _row(
     flops: int,
     peak_gflops: float | None,
 ) -> Row:
-    length, threads = blocks[0].length, blocks[0].threads
+    threads, this = blocks[0].threads, _case_of(blocks[0])
     wall = summarise(_wall(blocks))
     gflops = flops / wall.median / 1e6
-    before = [
-        record.rss_before_bytes
-        for record in results.loads
-        if (record.entry, record.threads) == (entry.id, threads)
-    ]
-    first = [
-        record.first_inference_ns
-        for record in results.warm_ups
-        if (record.entry, record.length, record.threads) == (entry.id, length, threads)
-    ]
-    checks = [
-        record
-        for record in results.checks
-        if (record.entry, record.length, record.threads) == (entry.id, length, threads)
-    ]
+    loads = [item for item in results.loads if (item.entry, item.threads) == (entry.id, threads)]
+    before = [record.rss_before_bytes for record in loads]
+    first = [item.first_inference_ns for item in results.warm_ups if _case_of(item) == this]
+    checks = [item for item in results.checks if _case_of(item) == this]
     labels = {item["id"]: item["label"] for item in results.run.entries}
     peak_memory = max(block.peak_rss_bytes for block in blocks)
     return Row(
@@ -295,6 +281,10 @@ def _ratios(
             cpu = ratio(_cpu(one), _cpu(other))
             rows.append(RatioRow(subject.label, baseline.label, wall, cpu))
     return tuple(rows)
+
+
+def _case_of(record: BlockRecord | WarmUpRecord | CheckRecord) -> tuple[str, int, int]:
+    return record.entry, record.length, record.threads
 
 
 def _wall(blocks: Sequence[BlockRecord]) -> Blocks:

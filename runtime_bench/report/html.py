@@ -158,7 +158,7 @@ def _artifacts(content: Content) -> str:
             escape(entry.source),
             text.weights(entry),
             text.accuracy(entry),
-            f'<code title="{entry.sha256}">{entry.sha256[:16]}</code>',
+            f'<code title="{escape(entry.sha256)}">{escape(entry.sha256[:16])}</code>',
         ]
         for entry in content.entries
     ]

@@ -49,12 +49,14 @@ def make_plots(content: Content) -> list[Plot]:
     case = content.case()
     if case is None:
         return []
-    plots = [_ladder(case)]
-    for threads in sorted({other.threads for other in content.cases}):
-        cases = [other for other in content.cases if other.threads == threads and other.rows]
-        if len(cases) > 1:
-            plots.append(_by_length(cases, threads))
-    plots.append(_size(case))
+    # Names come from manifests: a dollar sign in one is no formula.
+    with mpl.rc_context({"text.parse_math": False}):
+        plots = [_ladder(case)]
+        for threads in sorted({other.threads for other in content.cases}):
+            cases = [other for other in content.cases if other.threads == threads and other.rows]
+            if len(cases) > 1:
+                plots.append(_by_length(cases, threads))
+        plots.append(_size(case))
     return plots
 
 

@@ -96,5 +96,6 @@ def method(content: Content) -> tuple[str, ...]:
         "with the file in the page cache. Peak MB is the largest resident memory of the process "
         "up to that case, the runner included. MAD is the median absolute deviation.",
         "Input: seeded random token ids, batch 1, no padding; default session options of the "
-        "runtime apart from the thread count.",
+        "runtime apart from the thread count. Processes are not pinned to CPUs: the system's "
+        "scheduler places all of them alike.",
     )

@@ -8,11 +8,13 @@ from runtime_bench.runners.protocol import Array, Message, serve
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """ONNX Runtime's defaults, apart from the number of threads.
+    """ONNX Runtime's defaults, apart from the number of threads and quieter logs.
 
-    Nothing else is set, for stock models and ours alike: the figures are those that a user gets
-    who opens the file. (One consequence: stock graphs suffer the default SkipLayerNormalization
-    fusion, whose CPU kernel is slower than the two operators it replaces.)
+    Sequential execution is the default too and uses no inter-op threads; both are written out so
+    that one number says how many threads compute. Everything else, graph optimization included, is
+    left alone, for stock models and ours alike: the figures are those that a user gets who opens
+    the file. (One consequence: stock graphs suffer the default SkipLayerNormalization fusion, whose
+    CPU kernel is slower than the two operators it replaces.)
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -14,8 +14,8 @@ input and answers each with one JSON object a line on standard output (logs go t
     {"command": "warm_up", "limit_s": S}
         -> {"event": "warm", "steady", "wall_ns": [...]}
     {"command": "block", "seconds": S, "minimum_iterations": N}
-        -> {"event": "block", "lead_in_ns": [...], "wall_ns": [...], "cpu_ns": [...],
-            "peak_rss_bytes"}
+        -> {"event": "block", "lead_in_ns": [...], "lead_in_cpu_ns": [...], "wall_ns": [...],
+            "cpu_ns": [...], "peak_rss_bytes"}
     {"command": "quit"}, or end of input             (the process ends)
 
 A command that fails is answered with {"event": "error", "message"}. The process computes only
@@ -178,10 +178,10 @@ class _Session:
         return {"event": "warm", "steady": is_steady(wall_ns), "wall_ns": wall_ns}
 
     def _block(self, command: Message) -> Message:
-        lead_in_ns = [self._timed_run()[0]]
-        end = time.perf_counter() + LEAD_IN_SECONDS - lead_in_ns[0] / 1e9
+        end = time.perf_counter() + LEAD_IN_SECONDS
+        lead_in = [self._timed_run()[:2]]
         while time.perf_counter() < end:
-            lead_in_ns.append(self._timed_run()[0])
+            lead_in.append(self._timed_run()[:2])
         wall_ns: list[int] = []
         cpu_ns: list[int] = []
         minimum = int(command["minimum_iterations"])
@@ -192,7 +192,8 @@ class _Session:
             cpu_ns.append(cpu)
         return {
             "event": "block",
-            "lead_in_ns": lead_in_ns,
+            "lead_in_ns": [wall for wall, _ in lead_in],
+            "lead_in_cpu_ns": [cpu for _, cpu in lead_in],
             "wall_ns": wall_ns,
             "cpu_ns": cpu_ns,
             "peak_rss_bytes": peak_rss_bytes(),

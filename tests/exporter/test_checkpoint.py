@@ -312,6 +312,28 @@ def test_licence_of_the_model_card(card: str | None, licence: str | None, write:
     assert load(str(folder)).licence == licence
 
 
+@pytest.mark.parametrize(
+    ("written", "languages"),
+    [
+        ("language: en", ("en",)),
+        ("language:\n- en\n- de", ("en", "de")),
+        ("language: no", ("no",)),
+        ("language:", ()),
+        ("license: mit", ()),
+    ],
+)
+def test_languages_of_the_model_card(
+    written: str, languages: tuple[str, ...], write: Write
+) -> None:
+    folder = write()
+    (folder / "README.md").write_text(f"---\n{written}\n---\n")
+    assert load(str(folder)).languages == languages
+
+
+def test_the_example_is_english() -> None:
+    assert load("example:intents").languages == ("en",)
+
+
 class TestNamedArchitectures:
     """Seeded weights, so that everything runs without a checkpoint."""
 

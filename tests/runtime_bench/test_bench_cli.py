@@ -17,6 +17,7 @@ import onnx
 import psutil
 import pytest
 from onnx import numpy_helper
+from tiny_bundles import tiny_model
 
 from runtime_bench import cli
 from runtime_bench.header import run_record
@@ -102,8 +103,6 @@ def test_failure_and_resume_records_fit_the_schema(
 def test_a_model_that_gives_no_number_fails_alone(
     make_bundle: MakeBundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from conftest import tiny_model
-
     bad = make_bundle("bad", contents={"onnx/model.onnx": broken_model(tiny_model())})
     good = make_bundle("good", family="bert", recipe="stock")
     out = tmp_path / "results.jsonl"

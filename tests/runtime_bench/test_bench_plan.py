@@ -126,6 +126,51 @@ def test_a_broken_manifest_is_refused(
         make_plan([edited(make_bundle(), edit)], lengths=[8])
 
 
+def moved(name: str, value: str) -> Callable[[dict[str, Any]], object]:
+    """An edit that gives the artifact and its first file the same new ``name`` (path, sha256)."""
+
+    def edit(document: dict[str, Any]) -> None:
+        artifact = document["artifacts"][0]
+        artifact[name] = artifact["files"][0][name] = value
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "cause"),
+    [
+        (lambda d: d["artifacts"][0].update(path="onnx/other.onnx"), "is not the artifact itself"),
+        (lambda d: d["artifacts"][0].update(sha256="0" * 64), "is not the artifact itself"),
+        (moved("path", "/etc/hostname"), "not a relative one"),
+        (moved("path", "C:/model.onnx"), "not a relative one"),
+        (moved("path", "onnx/../../model.onnx"), "not a relative one"),
+        (moved("path", "onnx\\model.onnx"), "not a relative one"),
+        (moved("path", ""), "not a relative one"),
+        (moved("sha256", "0" * 63), "is not 64 hexadecimal"),
+        (moved("sha256", "<b>" + "0" * 61), "is not 64 hexadecimal"),
+        (moved("sha256", "0" * 64 + "\n"), "is not 64 hexadecimal"),
+    ],
+)
+def test_a_manifest_that_names_other_files_than_its_artifact_is_refused(
+    make_bundle: MakeBundle, edit: Callable[[dict[str, Any]], object], cause: str
+) -> None:
+    with pytest.raises(InputError, match=rf"{cause}.*squeezebert-export build .*--force"):
+        read_bundle(Path(edited(make_bundle(), edit)))
+
+
+def test_every_file_of_an_artifact_keeps_to_the_bundle(make_bundle: MakeBundle) -> None:
+    outside = {"path": "../weights.bin", "bytes": 1, "sha256": "0" * 64}
+    bundle = edited(make_bundle(), lambda d: d["artifacts"][0]["files"].append(outside))
+    with pytest.raises(InputError, match=r"'\.\./weights\.bin' is not a relative one"):
+        read_bundle(Path(bundle))
+
+
+def test_a_size_that_is_not_the_files_is_refused(make_bundle: MakeBundle) -> None:
+    bundle = edited(make_bundle(), lambda d: d["artifacts"][0]["files"][0].update(bytes=1))
+    with pytest.raises(InputError, match=r"bytes, the manifest says 1\."):
+        make_plan([bundle], lengths=[8])
+
+
 def test_what_is_no_bundle_is_refused(tmp_path: Path, make_bundle: MakeBundle) -> None:
     with pytest.raises(InputError, match="is not a folder"):
         make_plan([str(tmp_path / "missing")])

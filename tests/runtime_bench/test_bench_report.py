@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def test_written_reports_carry_hashes_versions_method_and_weights(
     text = choose_formats([name])[0].render(content)
     for entry in content.entries:
         assert entry.sha256[:16] in text
-    for phrase in ("seeded (untrained)", "runtime 1", "A B B A", "random:tiny"):
+    for phrase in ("seeded (untrained)", "runtime 1", "A B B A", "random:tiny", "not pinned"):
         assert phrase in text
 
 
@@ -150,6 +151,52 @@ def test_the_page_fetches_nothing_and_runs_nothing(content: Content) -> None:
     assert not re.findall(r"#0[1-7]0[1-7]0[1-7]", page)
     assert "prefers-color-scheme: dark" in page
     assert "&lt;&amp;&gt;" in page
+
+
+def test_no_text_of_a_manifest_becomes_markup_or_a_formula(content: Content) -> None:
+    attack = '"><script>alert(1)</script>$\\bad{$'
+    texts = ("label", "source", "family", "recipe", "flavour", "precision", "path", "folder")
+    first = replace(content.entries[0], sha256=attack, **dict.fromkeys(texts, attack))
+    labels = {content.entries[0].label: attack}
+    cases = tuple(
+        replace(
+            case,
+            rows=tuple(
+                replace(row, entry=first) if row.entry.id == first.id else row for row in case.rows
+            ),
+            ratios=tuple(
+                replace(row, subject=labels.get(row.subject, row.subject)) for row in case.ratios
+            ),
+        )
+        for case in content.cases
+    )
+    changed = replace(
+        content,
+        entries=(first, *content.entries[1:]),
+        cases=cases,
+        failures=(attack,),
+        notices=(attack,),
+        warnings=(BenchWarning("code", attack, attack),),
+    )
+    found = Links()
+    found.feed(choose_formats(["html"])[0].render(changed))
+    assert "script" not in found.tags
+    assert found.tags.count("svg") == 3
+
+
+def test_peak_memory_is_the_largest_of_all_blocks(write_run: Callable[..., Path]) -> None:
+    path = write_run()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    # Neither the first block of its case nor the last.
+    block = next(
+        line
+        for line in lines
+        if (line["kind"], line.get("entry"), line.get("round")) == ("block", "e1", 2)
+    )
+    block["peak_rss_bytes"] = 999
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    row = build_content(read_results(path)).cases[0].rows[0]
+    assert (row.peak_memory_bytes, row.model_memory_bytes) == (999, 989)
 
 
 def test_the_page_is_the_same_each_time(content: Content) -> None:

@@ -2,18 +2,23 @@
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
+from tiny_bundles import tiny_model
 
 from runtime_bench.devices.base import find_devices, open_device
 from runtime_bench.devices.host import Host
 from runtime_bench.errors import InputError, RunnerError
 from runtime_bench.runners.client import LocalRunner
-from runtime_bench.runners.protocol import describe_outputs, is_steady
+from runtime_bench.runners.onnx_worker import SessionModel, session_options
+from runtime_bench.runners.protocol import Array, _Session, describe_outputs, is_steady
 
 MakeBundle = Callable[..., Path]
 LIMIT = 60.0
@@ -50,7 +55,7 @@ def test_the_contract_from_loading_to_a_block(loaded: LocalRunner) -> None:
     block = loaded.request(command, LIMIT)
     assert len(block["wall_ns"]) == len(block["cpu_ns"]) >= 7
     assert min(block["wall_ns"]) > 0
-    assert len(block["lead_in_ns"]) >= 1
+    assert len(block["lead_in_ns"]) == len(block["lead_in_cpu_ns"]) >= 1
     assert block["peak_rss_bytes"] > 0
 
 
@@ -131,6 +136,66 @@ def test_the_matrix_product_runs() -> None:
         assert np.allclose(values, values[0])
     finally:
         runner.close()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_session_gets_the_threads_that_were_asked_for(threads: int) -> None:
+    assert session_options(threads).intra_op_num_threads == threads
+    # The session was opened with these options, not with others.
+    options = SessionModel(tiny_model(), threads)._session.get_session_options()
+    assert options.intra_op_num_threads == threads
+
+
+def test_a_runner_starts_the_threads_that_were_asked_for(make_bundle: MakeBundle) -> None:
+    model = Host().stage(make_bundle(), "onnx/model.onnx", [])
+    started = {}
+    for threads in (1, 4):
+        runner = Host().start("onnx", LIMIT)
+        assert isinstance(runner, LocalRunner)
+        try:
+            runner.request({"command": "load", "model": model, "threads": threads}, LIMIT)
+            started[threads] = psutil.Process(runner.process_id).num_threads()
+        finally:
+            runner.close()
+    # The calling thread computes too, so a session on four threads adds three.
+    assert started[4] - started[1] == 3
+
+
+PEAK_PROGRAM = """
+import numpy, psutil
+from runtime_bench.runners.protocol import peak_rss_bytes
+before = peak_rss_bytes()
+block = numpy.ones(25_000_000)
+del block
+print(before, peak_rss_bytes(), psutil.Process().memory_info().rss)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is Linux's")
+def test_the_peak_of_memory_outlives_what_was_freed() -> None:
+    command = [sys.executable, "-c", PEAK_PROGRAM]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    before, peak, present = (int(word) for word in printed.split())
+    # 200 MB were taken and given back.
+    assert peak - before > 180e6
+    assert peak - present > 180e6
+
+
+class Sleeper:
+    """A model that takes 50 ms and no CPU."""
+
+    def run(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        time.sleep(0.05)
+        return inputs
+
+
+def test_the_cpu_time_of_the_lead_in_is_not_its_wall_time() -> None:
+    session = _Session(lambda _command: Sleeper())
+    session.answer({"command": "load"})
+    block = session.answer({"command": "block", "seconds": 0.01, "minimum_iterations": 1})
+    assert len(block["lead_in_ns"]) == len(block["lead_in_cpu_ns"]) >= 3
+    assert sum(block["lead_in_ns"]) >= 0.15e9
+    assert sum(block["lead_in_cpu_ns"]) < sum(block["lead_in_ns"]) / 4
 
 
 def test_the_host_is_found_and_says_what_it_is() -> None:

@@ -1,12 +1,14 @@
 """The order of things, on a scripted device: interleaving, failures, resume."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from runtime_bench.devices.base import Snapshot
 from runtime_bench.errors import InputError, RunnerError
 from runtime_bench.header import check_resumable, run_record
 from runtime_bench.plan import Plan, Settings, make_plan
@@ -45,8 +47,8 @@ def blocks_of(records: list[Record], entry: str) -> dict[int, np.ndarray]:
 
 
 def test_order_is_forward_then_reversed(two_entries: Plan) -> None:
-    ids = [[entry.id for entry in order(two_entries.entries, index)] for index in range(4)]
-    assert ids == [["e1", "e2", "peak"], ["peak", "e2", "e1"]] * 2
+    ids = [[entry.id for entry in order(two_entries.entries, way)] for way in (True, False)]
+    assert ids == [["e1", "e2", "peak"], ["peak", "e2", "e1"]]
 
 
 def test_blocks_are_interleaved(two_entries: Plan, scripted: Any) -> None:
@@ -155,6 +157,89 @@ def test_an_interrupted_run_keeps_its_blocks_and_goes_on(
     assert rounds["e1"] == rounds["e2"] == {0, 2, 3, 4}
     assert len(whole.resumes) == 1
     assert len(whole.ends) == 1
+
+
+def directions(plan: Plan, found: Results) -> list[str]:
+    """For each complete round: whether the entries were measured in the plan's order or not."""
+    rounds: dict[int, list[str]] = {}
+    for block in found.blocks:
+        rounds.setdefault(block.round, []).append(block.entry)
+    plain = [entry.id for entry in plan.entries]
+    names = {tuple(plain): "forward", tuple(plain[::-1]): "reversed"}
+    return [names[tuple(order)] for order in rounds.values() if len(order) == len(plain)]
+
+
+# A round is cut at its second block: round 0 (forward), 1 (reversed), 2, 3.
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_resumed_run_has_as_many_forward_rounds_as_reversed_ones(
+    two_entries: Plan, scripted: Any, tmp_path: Path, count: int, again: bool
+) -> None:
+    path = tmp_path / "results.jsonl"
+    first = scripted()
+    first.faults[BASELINE, "block", count] = KeyboardInterrupt()
+    interrupted(two_entries, first, path)
+    if again:
+        second = scripted()
+        second.faults[BASELINE, "block", 1] = KeyboardInterrupt()
+        with ResultsWriter(path, resume=True) as writer, pytest.raises(KeyboardInterrupt):
+            execute(two_entries, second, writer.write, silent, read_results(path))
+    with ResultsWriter(path, resume=True) as writer:
+        execute(two_entries, scripted(), writer.write, silent, read_results(path))
+    assert directions(two_entries, read_results(path)) == ["forward", "reversed"] * 2
+
+
+def test_a_file_with_an_unbalanced_resume_is_balanced_again(
+    two_entries: Plan, scripted: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.jsonl"
+    with ResultsWriter(path, resume=False) as writer:
+        writer.write(run_record(two_entries, scripted(), ["test"]))
+        execute(two_entries, scripted(), writer.write, silent)
+    whole = read_results(path)
+    # Rounds 0 and 2 both went forward; the count of complete rounds alone would say forward again.
+    kept = tuple(block for block in whole.blocks if block.round in (0, 2))
+    records = measured(two_entries, scripted(), Results(whole.run, blocks=kept))
+    rest = tuple(record for record in records if isinstance(record, BlockRecord))
+    found = directions(two_entries, Results(whole.run, blocks=kept + rest))
+    assert found == ["forward", "forward", "reversed", "reversed"]
+
+
+def test_the_own_load_of_several_threads_is_not_taken_for_that_of_others(
+    two_entries: Plan, scripted: Any
+) -> None:
+    # Four threads computed all the time: a lead-in of 0.15 s, then a block of 0.5 s.
+    lead_in, block = 0.15, 0.5
+
+    class FourThreads(scripted):  # type: ignore[misc]
+        def snapshot(self) -> Snapshot:
+            elapsed = self.now * (lead_in + block)
+            return Snapshot(elapsed, 4 * elapsed, 0.0)
+
+        def start(self, target: str, limit: float) -> Any:
+            runner = super().start(target, limit)
+            plain = runner._answers
+
+            def answers(name: str) -> Any:
+                answer = plain(name)
+                if name != "block":
+                    return answer
+                return {
+                    **answer,
+                    "lead_in_ns": [round(lead_in * 1e9)],
+                    "lead_in_cpu_ns": [round(4 * lead_in * 1e9)],
+                    "wall_ns": [round(block * 1e9)],
+                    "cpu_ns": [round(4 * block * 1e9)],
+                }
+
+            runner._answers = answers
+            return runner
+
+    records = measured(replace(two_entries, threads=(4,)), FourThreads())
+    loads = [record.other_load for record in records if isinstance(record, BlockRecord)]
+    assert len(loads) == 12
+    # With the wall time of the lead-in, 0.69 cores would seem to be somebody else's.
+    assert max(loads) < 0.01
 
 
 def test_resuming_a_finished_run_measures_nothing(

@@ -73,12 +73,14 @@ def _quantize_decoder_input(module: EncoderModel) -> None:
 
 
 #: In int8 a difference of 1e-7 moves a few values across the border of a quantization step. Such
-#: tokens are off by up to 2e-3 and, in a layer as wide as BERT's, every second one is; the others
+#: tokens are off by up to 2.4e-3 and, in a layer as wide as BERT's, every second one is; the others
 #: stay below 1e-6. An error of the computation shows in every token (GELU's tanh form: above 1e-4
 #: in nine of ten), or is large where it does not (a mask ignored: 0.1).
 _LAYER_TOLERANCE = LayerTolerance(typical=2e-5, worst=1e-2)
 
-#: At most 0.12 measured, on a trained model whose activations have outliers.
+#: Measured: 0.11 on a trained MiniLM whose activations have outliers, at most 0.04 on the other
+#: trained and seeded models. Nothing tighter tells more: after 12 layers the moved values have
+#: added up, and even the scheme's own reference differs by 0.04.
 _OUTPUT_TOLERANCE = 0.3
 
 SCHEME = Scheme("int8", 8, lambda model: model, _reference, _LAYER_TOLERANCE, _OUTPUT_TOLERANCE)

@@ -71,7 +71,7 @@ def target(monkeypatch):
 def gate(monkeypatch):
     """A gate of one check: outputs within 1e-4 of PyTorch. The real one has its own tests."""
 
-    def prove(target, spec, path, model, *, progress):
+    def prove(target, spec, path, model, *, metadata, progress):
         ids = np.arange(24, dtype=np.int64).reshape(2, 12) % model.config.vocab_size
         inputs = {
             "input_ids": ids,
@@ -81,6 +81,8 @@ def gate(monkeypatch):
         progress("outputs")
         found = target.open(path).run(inputs)["logits"]
         difference = float(np.abs(found - reference_run(model)(inputs)).max())
+        assert metadata.items() <= target.metadata(path).items()
+        assert set(metadata) == {"source_hash", "tokenizer_hash"}
         check = Check(
             "outputs", difference < 1e-4, f"differ by {difference:.1e}", {"d": difference}, 1e-4
         )

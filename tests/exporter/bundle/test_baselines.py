@@ -1,6 +1,7 @@
 """Stock exports: they run, they say how far they are from PyTorch, and they claim nothing."""
 # ruff: noqa: ARG001 - fixtures are asked for by name
 
+import errno
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,6 +100,61 @@ def test_a_stock_artifact_that_does_not_run_is_a_failed_check(tmp_path, monkeypa
         build_baseline(str(source), tmp_path / "out")
     assert [a.path for a in read_manifest(tmp_path / "out").artifacts] == [FP32_PATH]
     assert not (tmp_path / "out" / INT8_PATH).exists()
+
+
+def test_an_export_that_fails_is_one_line(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("No decomposition for aten::foo.\nmany\nmore lines")
+
+    source = write_checkpoint(tmp_path / "source")
+    monkeypatch.setattr(baselines.torch.onnx, "export", fail)
+    with pytest.raises(
+        CheckFailed, match=r"torch\.onnx\.export cannot make .* aten::foo\. Mea"
+    ) as c:
+        build_baseline(str(source), tmp_path / "out")
+    assert "\n" not in str(c.value)
+    assert read_manifest(tmp_path / "out").artifacts == ()
+
+
+def test_a_full_disk_is_no_failed_check(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    source = write_checkpoint(tmp_path / "source")
+    monkeypatch.setattr(baselines.torch.onnx, "export", fail)
+    with pytest.raises(UserError, match="No space is left"):
+        build_baseline(str(source), tmp_path / "out")
+
+
+def test_values_that_are_not_finite_stay_out(stock, tmp_path, monkeypatch):
+    def overflow(_, path):
+        model = onnx.load(stock / FP32_PATH)
+        for tensor in model.graph.initializer:
+            if tensor.name == "classifier.bias":
+                values = np.full(tensor.dims, np.nan, dtype=np.float32)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+        onnx.save(model, path)
+
+    source = write_checkpoint(tmp_path / "source")
+    monkeypatch.setattr(baselines, "quantize_stock", overflow)
+    with pytest.raises(CheckFailed, match="int8 export gives values that are not finite"):
+        build_baseline(str(source), tmp_path / "out")
+    assert [a.path for a in read_manifest(tmp_path / "out").artifacts] == [FP32_PATH]
+    assert not (tmp_path / "out" / INT8_PATH).exists()
+
+
+def test_a_bundle_made_while_the_model_was_loaded_is_not_overwritten(
+    build, tmp_path, checkpoint_folder, monkeypatch
+):
+    real = baselines.load
+
+    def load_slowly(*arguments, **options):
+        build()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(baselines, "load", load_slowly)
+    with pytest.raises(UserError, match="recipe 'squeezebert-export', not 'stock'"):
+        build_baseline(str(checkpoint_folder), tmp_path / "out")
 
 
 def test_a_difference_is_seen(tmp_path, monkeypatch):

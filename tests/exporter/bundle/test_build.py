@@ -11,7 +11,7 @@ import pytest
 from tiny_checkpoint import write_checkpoint
 
 import exporter.bundle
-from exporter import filesystem
+from exporter import filesystem, planning
 from exporter.errors import UserError
 from exporter.filesystem import exclusive
 from exporter.manifest import changed_files, read_manifest
@@ -74,6 +74,11 @@ def test_the_artifact_carries_its_origin(build, target, tmp_path):
     assert metadata["source_hash"] == result.manifest.model.source_hash
     assert metadata["tokenizer_hash"] == result.manifest.tokenizer.hash
     assert metadata["precision"] == "int8"
+    assert json.loads(metadata["versions"]) == dict(result.manifest.versions)
+    assert set(metadata) == {
+        *("task", "family", "labels", "precision", "flavour", "source", "source_hash"),
+        *("tokenizer_hash", "max_length", "max_positions", "trained", "versions"),
+    }
 
 
 def test_a_second_build_keeps_everything(build, target):
@@ -93,14 +98,16 @@ def test_force_rebuilds(build, target):
 
 @pytest.mark.parametrize(
     "change",
-    ["target code", "file changed", "file removed", "labels"],
+    ["target code", "code", "file changed", "file removed", "labels"],
 )
-def test_a_change_of_what_goes_in_rebuilds(change, build, target, tmp_path):
+def test_a_change_of_what_goes_in_rebuilds(change, build, target, tmp_path, monkeypatch):
     build()
     target.written.clear()
     options = {}
     if change == "target code":
         target.code = "2"
+    elif change == "code":
+        monkeypatch.setattr(planning, "_code_hash", lambda: "another")
     elif change == "labels":
         options["labels"] = ("a", "b", "c")
     else:
@@ -230,6 +237,29 @@ def test_a_full_disk_while_the_manifest_is_written_keeps_the_old_one(build, tmp_
     assert not [n for n in content(tmp_path / "out") if ".partial" in n]
 
 
+@pytest.mark.parametrize("stop", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_the_same_command_works_after_a_stop_at_any_write(stop, build, tmp_path, monkeypatch):
+    real, stops = filesystem.os.fsync, 0
+    while True:
+        out, left = tmp_path / f"out{stops}", iter(range(stops))
+
+        def stop_at_the_last(handle, left=left):
+            if next(left, None) is None:
+                raise stop
+            real(handle)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(filesystem.os, "fsync", stop_at_the_last)
+            try:
+                build(out=out)
+                break
+            except (UserError, KeyboardInterrupt):
+                stops += 1
+        build(out=out)
+        assert content(out) == EVERYTHING
+    assert stops == 11  # manifest, 4 shared files, then manifest and card three times
+
+
 def test_leftovers_of_a_killed_build_are_removed(build, tmp_path):
     leftover = tmp_path / "out" / ".partial-abc"
     leftover.mkdir(parents=True)
@@ -278,6 +308,40 @@ def test_two_builds_do_not_write_into_one_folder(build, tmp_path):
     (tmp_path / "out").mkdir()
     with exclusive(tmp_path / "out"), pytest.raises(UserError, match="Another command"):
         build()
+
+
+def test_a_build_that_ended_while_the_model_was_loaded_loses_nothing(
+    build, target, tmp_path, monkeypatch
+):
+    real = exporter.bundle.load
+
+    def load_slowly(*arguments, **options):
+        monkeypatch.setattr(exporter.bundle, "load", real)
+        build(precisions=("fp32",))
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(exporter.bundle, "load", load_slowly)
+    result = build()
+    assert result.kept == ("fake/model.json",)
+    assert result.built == ("fake/model_int8.json",)
+    assert target.written == ["fake/model.json", "fake/model_int8.json"]
+    assert len(read_manifest(tmp_path / "out").artifacts) == 2
+
+
+def test_an_artifact_that_cannot_be_written_is_refused_and_the_others_are_finished(
+    build, target, tmp_path
+):
+    def overflow(spec):
+        if spec.precision == "fp32":
+            raise UserError("The weights exceed the type.", "Choose another precision.")
+
+    target.in_the_middle = overflow
+    result = build()
+    (check,) = result.refused["fake/model.json"]
+    assert (check.name, check.passed) == ("write", False)
+    assert check.detail == "The weights exceed the type. Choose another precision."
+    assert result.built == ("fake/model_int8.json",)
+    assert content(tmp_path / "out") == [n for n in EVERYTHING if "fake/model." not in n]
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(build, target, tmp_path):

@@ -97,6 +97,14 @@ def test_the_reader_and_the_schema_ask_for_the_same_fields(document):
         (("tokenizer", "files", 0), "/etc/passwd"),
         (("files", 0, "path"), ""),
         (("artifacts", 0, "inputs", 0, "shape"), [None]),
+        (("artifacts", 0, "files"), []),
+        (("artifacts", 0, "fingerprint"), "0" * 63),
+        (("artifacts", 0, "files", 1, "sha256"), "X" * 64),
+        (("artifacts", 0, "sha256"), ""),
+        (("files", 0, "sha256"), "0" * 65),
+        (("model", "source_hash"), "none"),
+        (("tokenizer", "hash"), "none"),
+        (("evaluation", "sha256"), "none"),
     ],
 )
 def test_wrong_values_are_refused_by_reader_and_schema(path, value, document):
@@ -109,6 +117,19 @@ def test_wrong_values_are_refused_by_reader_and_schema(path, value, document):
     if not isinstance(value, float):  # JSON Schema takes 4.0 for an integer
         with pytest.raises(jsonschema.ValidationError):
             validate(document)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("path", "fake/other.json"), ("path", "fake"), ("sha256", "0" * 64)]
+)
+def test_path_and_hash_of_an_artifact_are_those_of_its_first_file(field, value, document):
+    if value == "fake":  # a package: its files lie below it
+        document["artifacts"][0][field] = value
+        assert from_document(document)
+        value = "fak"
+    document["artifacts"][0][field] = value
+    with pytest.raises(ValueError, match="first file" if field == "sha256" else "begin with"):
+        from_document(document)
 
 
 def test_unknown_fields_are_ignored(document):

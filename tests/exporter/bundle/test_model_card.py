@@ -15,10 +15,14 @@ def manifest(build, labelled):
 
 def test_metadata_is_read_by_the_hub_client(manifest):
     model = replace(
-        manifest.model, licence="apache-2.0", hub_id="someone/model", datasets=("clinc_oos",)
+        manifest.model,
+        licence="apache-2.0",
+        hub_id="someone/model",
+        datasets=("clinc_oos",),
+        languages=("de",),
     )
     data = ModelCard(model_card(replace(manifest, model=model))).data
-    assert data.language == "en"
+    assert data.language == "de"
     assert data.license == "apache-2.0"
     assert data.pipeline_tag == "text-classification"
     assert data.base_model == "someone/model"
@@ -28,8 +32,18 @@ def test_metadata_is_read_by_the_hub_client(manifest):
 
 def test_unknown_things_are_left_out_and_not_guessed(manifest):
     metadata = model_card(manifest).split("---")[1]
-    for field in ("license", "base_model", "datasets", "null", "None"):
+    for field in ("language", "license", "base_model", "datasets", "null", "None"):
         assert field not in metadata
+
+
+def test_several_languages_are_a_list(manifest):
+    model = replace(manifest.model, languages=("de", "fr"))
+    assert ModelCard(model_card(replace(manifest, model=model))).data.language == ["de", "fr"]
+
+
+def test_the_language_of_the_source_is_that_of_the_bundle(build, checkpoint_folder):
+    (checkpoint_folder / "README.md").write_text("---\nlanguage: nl\n---\n")
+    assert build().manifest.model.languages == ("nl",)
 
 
 def test_the_library_follows_the_targets(manifest):

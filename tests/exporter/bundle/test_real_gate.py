@@ -1,10 +1,14 @@
 """The whole way with nothing faked on one side: the real gate, then the real target."""
 # ruff: noqa: ARG001 - fixtures are asked for by name
 
+import json
+
+import onnx
 import pytest
 from fake_target import FakeTarget
 
 import exporter.bundle
+from exporter.manifest import read_manifest
 from exporter.prediction import predict
 from exporter.recheck import evaluate, verify
 
@@ -38,6 +42,12 @@ def onnx_bundle(checkpoint_folder, labelled, tmp_path):
 def test_onnx_is_built_proved_measured_and_kept(onnx_bundle, checkpoint_folder, labelled, tmp_path):
     paths = ("onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx")
     assert verify(onnx_bundle).passed
+    manifest = read_manifest(onnx_bundle)
+    for path in paths:
+        carried = {e.key: e.value for e in onnx.load(onnx_bundle / path).metadata_props}
+        assert carried["source_hash"] == manifest.model.source_hash
+        assert carried["tokenizer_hash"] == manifest.tokenizer.hash
+        assert json.loads(carried["versions"]) == dict(manifest.versions)
     result = evaluate(onnx_bundle, labelled)
     assert tuple(result.accuracies) == paths
     assert result.accuracies[paths[0]].agreement == 1.0

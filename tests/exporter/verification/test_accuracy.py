@@ -118,6 +118,19 @@ def test_a_loss_within_chance_is_not_refused():
     assert check_accuracy(found, "int8").passed
 
 
+@pytest.mark.parametrize(("examples", "few"), [(60, True), (550, True), (555, False)])
+def test_too_few_examples_to_tell_a_loss_are_called_too_few(examples, few):
+    check = check_accuracy(measured(examples), "int8")
+    assert check.passed
+    assert ("too few examples to tell a loss of 0.5 points" in check.detail) == few
+
+
+def test_a_loss_that_was_told_needs_no_more_examples():
+    check = check_accuracy(measured(100, lost=9), "int8")
+    assert "loses 9.00 points" in check.detail
+    assert "too few" not in check.detail
+
+
 def test_a_large_loss_on_few_examples_is_refused():
     assert not check_accuracy(measured(100, lost=9), "int8").passed
 
