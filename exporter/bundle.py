@@ -128,6 +128,8 @@ def build(
             command=command,
             precisions=[spec.precision for spec, _ in specs],
         )
+        for gone in _removed(old, manifest):
+            progress.note(f"{gone}: removed, it was made from another model")
         if evaluator is not None:
             manifest = replace(manifest, evaluation=evaluation_record(evaluator.data))
         for item in plan:
@@ -152,6 +154,12 @@ def build(
 
 def _reasons(plan: Sequence[PlannedArtifact]) -> dict[str, str]:
     return {item.spec.path: item.reason or "up to date" for item in plan}
+
+
+def _removed(old: Manifest | None, new: Manifest) -> list[str]:
+    """Artifacts that ``start_manifest`` took out of the bundle."""
+    held = [] if old is None else [artifact.path for artifact in old.artifacts]
+    return [path for path in held if new.artifact(path) is None]
 
 
 def evaluation_record(data: LabelledData) -> EvaluationRecord:

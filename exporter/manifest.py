@@ -227,7 +227,7 @@ def _without_infinities(value: Any) -> Any:
 
 def _damaged(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path} cannot be read: {reason}.", "Rebuild the bundle into an empty folder."
+        f"{path} cannot be read: {reason}.", "Delete the folder and build the bundle again."
     )
 
 

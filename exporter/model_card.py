@@ -186,13 +186,21 @@ from transformers import AutoTokenizer, pipeline
 
 model = {optimum}.from_pretrained("FOLDER", subfolder="onnx", file_name="{file_name}")
 run = pipeline("{pipeline}", model=model, tokenizer=AutoTokenizer.from_pretrained("FOLDER"))
-```
+```{_transformers_js(manifest, first.precision)}"""
+
+
+def _transformers_js(manifest: Manifest, precision: str) -> str:
+    """Its snippet, where it has a class for the model (version 4.3 was tried)."""
+    if (manifest.model.family, manifest.model.task) == ("squeezebert", "token-classification"):
+        return ""
+    pipeline = _PIPELINE_TAGS[manifest.model.task]
+    return f"""
 
 transformers.js:
 
 ```js
 import {{ pipeline }} from "@huggingface/transformers";
-const run = await pipeline("{pipeline}", "FOLDER", {{ dtype: "{first.precision}" }});
+const run = await pipeline("{pipeline}", "FOLDER", {{ dtype: "{precision}" }});
 ```"""
 
 

@@ -44,7 +44,15 @@ def show_verification(console: Console, result: "Verification") -> None:
         for check in report.checks
     ]
     _table(console, ["artifact", "check", "", "finding"], rows)
-    _line(console, f"{result.bundle}: {'proved' if result.passed else 'NOT proved'}")
+    _line(console, f"{result.bundle}: {_verdict(result)}")
+
+
+def _verdict(result: "Verification") -> str:
+    if not result.passed:
+        return "NOT proved"
+    if result.gated:
+        return "proved (accuracy is not measured again: see evaluate)"
+    return "files as recorded; a stock export passes no gate, so nothing is proved"
 
 
 def show_evaluation(console: Console, result: "Evaluation") -> None:

@@ -144,6 +144,10 @@ def complete_files(
         )
     if "vocab.txt" in completed:
         _check_agreement(_vocabulary(completed), tokenizer.get_vocab(with_added_tokens=False))
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        # transformers 5 writes this name, which version 4 does not know; both know the older one.
+        renamed = {**settings, "tokenizer_class": "PreTrainedTokenizerFast"}
+        completed["tokenizer_config.json"] = _json(renamed)
     if "tokenizer_config.json" not in completed:
         lowercase = getattr(tokenizer.normalizer, "lowercase", True)
         completed["tokenizer_config.json"] = _json(

@@ -69,9 +69,11 @@ class Evaluator:
     ) -> Accuracy:
         """Run all examples. Raises CheckFailed when an output is not finite."""
         size = batch_size_for(precision) if batch_size is None else batch_size
+        progress("PyTorch in fp32")
+        reference = self.reference_logits
         logits = classify(artifact_run(session), self.encoded, batch_size=size, progress=progress)
         return compare(
-            self.reference_logits,
+            reference,
             logits,
             self.data,
             truncated=self.encoded.truncated,

@@ -191,3 +191,15 @@ def test_padding_and_truncation_of_the_file_are_dropped(tokenizer: Tokenizer) ->
     tokenizer.enable_padding(length=20)
     again = load_tokenizer({"tokenizer.json": tokenizer.to_str().encode()})
     assert len(again.encode("a b c d e f").ids) == 8
+
+
+def test_the_class_name_that_only_transformers_5_knows_is_replaced():
+    files = {
+        **generated_files(64),
+        "tokenizer_config.json": b'{"tokenizer_class": "TokenizersBackend", "x": 1}',
+    }
+    completed = complete_files(files, vocab_size=40000, max_positions=64)
+    assert json.loads(completed["tokenizer_config.json"]) == {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "x": 1,
+    }

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from tiny_checkpoint import write_checkpoint
 
 from exporter.checkpoint import load
 from exporter.errors import CheckFailed, UserError
-from exporter.recheck import evaluate, verify
+from exporter.recheck import Verification, evaluate, verify
 from exporter.verification.evaluation import Evaluator
+from exporter.verification.report import Check, GateReport
 
 
 def test_an_untouched_bundle_is_proved(build, tmp_path):
@@ -220,3 +222,10 @@ def test_unknown_artifacts_and_other_tasks_are_refused(build, labelled, tmp_path
     headless = write_checkpoint(tmp_path / "headless", task="feature-extraction", labels=None)
     with pytest.raises(UserError, match="not for feature-extraction"):
         Evaluator.open(load(str(headless)), labelled)
+
+
+def test_a_stock_export_is_never_called_proved():
+    files = GateReport((Check("files", True, "", {}),))
+    gated = GateReport((Check("layer parity", True, "", {}),))
+    assert not Verification(Path("bundle"), {"shared files": files}).gated
+    assert Verification(Path("bundle"), {"shared files": files, "onnx/model.onnx": gated}).gated
