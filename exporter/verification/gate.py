@@ -29,8 +29,8 @@ from exporter.verification.report import Check, GateReport
 
 _TWIN_SEED = 1
 
-#: Relative. Rounding over all layers: at most 2.3e-5 measured on 12 layers of sensitised weights; one
-#: lost bias before a residual changes the outputs of a 3-layer model by 5.7e-2 and more.
+#: Relative. Rounding over all layers: at most 2.3e-5 measured on 12 layers of sensitised weights;
+#: one lost bias before a residual changes the outputs of a 3-layer model by 5.7e-2 and more.
 _EQUIVALENCE_TOLERANCE = 2e-4
 
 
