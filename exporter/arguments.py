@@ -20,6 +20,7 @@ examples:
   squeezebert-export build example:intents out/intents
   squeezebert-export build squeezebert/squeezebert-mnli out/mnli --eval-data mnli_dev.tsv.gz
   squeezebert-export build ./my-model out/mine --labels negative,positive --precision fp32,int8
+  squeezebert-export build ./my-model out/mine --target onnx,executorch --precision int8
   squeezebert-export build ./my-model out/mine --dry-run
 
 Run the same command again to continue after an interruption: finished artifacts are kept. The
@@ -60,10 +61,11 @@ examples:
 _BASELINE_EXAMPLES = """\
 examples:
   squeezebert-export baseline random:bert-base out/stock-bert
-  squeezebert-export baseline example:intents out/stock-intents
+  squeezebert-export baseline example:intents out/stock-intents --target onnx,executorch
 
-A baseline is what a user gets without this project: torch.onnx.export, then quantize_dynamic. Give
-it to squeezebert-bench with --baseline.
+A baseline is what a user gets without this project. onnx: torch.onnx.export, then
+quantize_dynamic. executorch: torch.export, lowered to XNNPACK, and the int8 recipe of its
+documentation. Give it to squeezebert-bench with --baseline.
 """
 
 
@@ -87,20 +89,31 @@ def command_line() -> argparse.ArgumentParser:
     build.add_argument("model", metavar="MODEL", help="what to export, see below")
     build.add_argument("out", metavar="OUT", type=Path, help="folder of the bundle")
     build.add_argument(
-        "--target", type=_names, default=("onnx",), help="targets, with commas (default: onnx)"
+        "--target",
+        type=_names,
+        default=("onnx",),
+        help="onnx, executorch, or both, with commas (default: onnx)",
     )
     build.add_argument(
         "--precision",
         type=_names,
-        default=("fp32", "fp16", "int8"),
-        help="precisions, with commas (default: fp32,fp16,int8)",
+        default=(),
+        help="fp32, fp16, int8, int4, with commas: of every target those that it has (default: "
+        "fp32,fp16,int8 for onnx, fp32,int8 for executorch)",
     )
     build.add_argument(
         "--flavour",
         type=_names,
         default=("optimized",),
-        help="optimized (contrib operators of ONNX Runtime), portable (standard operators only), "
-        "or both, with commas (default: optimized)",
+        help="optimized; portable (onnx: standard operators only); buckets (executorch: a method "
+        "for each of a few fixed lengths); with commas (default: optimized)",
+    )
+    build.add_argument(
+        "--backend",
+        type=_names,
+        default=(),
+        help="of executorch: xnnpack (CPU, any phone), coreml (iPhone), vulkan (GPU), with commas "
+        "(default: xnnpack)",
     )
     _add_model_options(build)
     build.add_argument(
@@ -159,6 +172,12 @@ def command_line() -> argparse.ArgumentParser:
     )
     baseline.add_argument("model", metavar="MODEL", help="what to export, see below")
     baseline.add_argument("out", metavar="OUT", type=Path, help="folder of the bundle")
+    baseline.add_argument(
+        "--target",
+        type=_names,
+        default=("onnx",),
+        help="onnx, executorch, or both, with commas (default: onnx)",
+    )
     _add_model_options(baseline)
     return parser
 

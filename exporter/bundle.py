@@ -5,7 +5,6 @@ result = build("example:intents", Path("out/intents"), precisions=("fp32", "int8
 assert not result.refused
 """
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from exporter.bundle_folder import (
+    artifact_metadata,
     artifact_record,
     find_bundle,
     origin_metadata,
     remove_artifact_files,
     save,
     start_manifest,
-    versions,
 )
 from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, UserError
@@ -34,7 +33,7 @@ from exporter.manifest import ArtifactRecord, EvaluationRecord, Manifest
 from exporter.model.config import Task
 from exporter.planning import PlannedArtifact, choose_artifacts, plan_artifacts
 from exporter.progress import Progress, SilentProgress
-from exporter.targets.base import ArtifactSpec, Coverage
+from exporter.targets.base import Coverage
 from exporter.verification.accuracy import Accuracy
 from exporter.verification.evaluation import Evaluator
 from exporter.verification.gate import prove
@@ -42,7 +41,6 @@ from exporter.verification.labelled_data import LabelledData
 from exporter.verification.report import Check, GateReport
 
 DEFAULT_TARGETS = ("onnx",)
-DEFAULT_PRECISIONS = ("fp32", "fp16", "int8")
 DEFAULT_FLAVOURS = ("optimized",)
 
 _SILENT = SilentProgress()
@@ -75,8 +73,9 @@ def build(
     out: Path,
     *,
     targets: Sequence[str] = DEFAULT_TARGETS,
-    precisions: Sequence[str] = DEFAULT_PRECISIONS,
+    precisions: Sequence[str] = (),
     flavours: Sequence[str] = DEFAULT_FLAVOURS,
+    backends: Sequence[str] = (),
     task: Task | None = None,
     labels: Sequence[str] | None = None,
     eval_data: Path | None = None,
@@ -89,6 +88,8 @@ def build(
 ) -> BuildResult:
     """Export ``model`` into the bundle ``out`` and return what was built, kept and refused.
 
+    Without ``precisions`` and ``backends`` each target makes its usual ones.
+
     An artifact whose fingerprint and files are those of the manifest is kept, unless ``force``.
     The others are written aside, proved, measured on ``eval_data`` (its first ``eval_limit``
     examples) and moved in, one by one, the manifest after each: an interrupted build leaves
@@ -99,7 +100,7 @@ def build(
     or folder refuses.
     """
     old = find_bundle(out, "squeezebert-export")
-    specs = choose_artifacts(targets, precisions, flavours)
+    specs = choose_artifacts(targets, precisions, flavours, backends)
     with progress.step(f"load {model}"):
         checkpoint = load(model, task=task, labels=labels, seed=seed)
     evaluator = None
@@ -182,7 +183,8 @@ def _make(
         path = folder / Path(spec.path).name
         with progress.step(f"{spec.path}: write"), explained_os_errors(out / spec.path):
             try:
-                target.write(checkpoint.model, spec, path, _metadata(checkpoint, spec))
+                metadata = artifact_metadata(checkpoint, spec.precision, spec.flavour)
+                target.write(checkpoint.model, spec, path, metadata)
             except UserError as error:  # such as weights beyond fp16: the other artifacts may do
                 return (Check("write", False, str(error), {}),), manifest
         checks, coverage, accuracy = _examine(item, path, checkpoint, evaluator, progress)
@@ -204,6 +206,8 @@ def _make(
             verification=report.as_dict(),
             coverage=asdict(coverage),
             accuracy=None if accuracy is None or evaluator is None else evaluator.record(accuracy),
+            backend=spec.backend,
+            not_run=target.not_run(spec),
         )
         names = [file.relative_to(folder) for file in target.files(path)]
         place = (out / spec.path).parent
@@ -291,20 +295,3 @@ def _refuse(path: str, out: Path, manifest: Manifest) -> Manifest:
 def _main_last(folder: Path, main: Path) -> list[Path]:
     """Entries of ``folder`` in the order of moving: the file that refers to the others last."""
     return sorted(folder.iterdir(), key=lambda entry: (entry == main, entry.name))
-
-
-def _metadata(checkpoint: Checkpoint, spec: ArtifactSpec) -> dict[str, str]:
-    """What every artifact carries in itself, so that it can be recognised outside its bundle."""
-    model = checkpoint.model
-    return {
-        "task": model.task,
-        "family": model.config.family,
-        "labels": json.dumps(model.labels, ensure_ascii=False),
-        "precision": spec.precision,
-        "flavour": spec.flavour,
-        "source": checkpoint.name,
-        **origin_metadata(checkpoint),
-        "max_length": str(checkpoint.max_length),
-        "trained": json.dumps(checkpoint.trained),
-        "versions": json.dumps(versions(), sort_keys=True),
-    }

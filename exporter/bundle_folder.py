@@ -27,7 +27,16 @@ from exporter.manifest import (
 )
 from exporter.model_card import model_card
 
-_VERSIONED = ("torch", "onnx", "onnxruntime", "transformers", "tokenizers", "numpy")
+_VERSIONED = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "executorch",
+    "torchao",
+    "transformers",
+    "tokenizers",
+    "numpy",
+)
 _COMMAND_NAME = "squeezebert-export"
 _BROWSER_CONFIG = "transformers.js_config"
 
@@ -188,6 +197,23 @@ def artifact_record(bundle: Path, record: ArtifactRecord, files: Sequence[Path])
         sha256=records[0].sha256,
         files=tuple(records),
     )
+
+
+def artifact_metadata(checkpoint: Checkpoint, precision: str, flavour: str) -> dict[str, str]:
+    """What every artifact carries in itself, so that it can be recognised outside its bundle."""
+    model = checkpoint.model
+    return {
+        "task": model.task,
+        "family": model.config.family,
+        "labels": json.dumps(model.labels, ensure_ascii=False),
+        "precision": precision,
+        "flavour": flavour,
+        "source": checkpoint.name,
+        **origin_metadata(checkpoint),
+        "max_length": str(checkpoint.max_length),
+        "trained": json.dumps(checkpoint.trained),
+        "versions": json.dumps(versions(), sort_keys=True),
+    }
 
 
 def origin_metadata(checkpoint: Checkpoint) -> dict[str, str]:

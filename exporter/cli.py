@@ -53,6 +53,7 @@ def _build(options: argparse.Namespace, words: list[str], errors: Console) -> in
         targets=options.target,
         precisions=options.precision,
         flavours=options.flavour,
+        backends=options.backend,
         task=options.task,
         labels=options.labels,
         eval_data=options.eval_data,
@@ -123,6 +124,7 @@ def _baseline(options: argparse.Namespace, words: list[str], errors: Console) ->
     manifest = build_baseline(
         options.model,
         options.out,
+        targets=options.target,
         task=options.task,
         labels=options.labels,
         seed=options.seed,

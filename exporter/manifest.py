@@ -10,7 +10,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
@@ -84,6 +84,8 @@ class ArtifactRecord:
 
     ``bytes`` is the size of all ``files``, ``sha256`` the hash of the main file (the first of
     ``files``). ``fingerprint`` covers all that went in: when it is unchanged, so is the artifact.
+    ``backend`` names the delegate, where the target has several. ``not_run`` is "" where the checks
+    ran the artifact itself, else it says what they did instead.
     """
 
     path: str
@@ -99,6 +101,8 @@ class ArtifactRecord:
     verification: Mapping[str, Any]
     coverage: Mapping[str, Any] | None
     accuracy: Mapping[str, Any] | None
+    backend: str = ""
+    not_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -267,6 +271,8 @@ def _read_record(kind: type[_Record], value: Any, where: str) -> _Record:
     hints = typing.get_type_hints(kind)
     arguments = {}
     for field in fields(kind):  # type: ignore[arg-type]  # always called with a dataclass
+        if field.name not in value and field.default is not MISSING:
+            continue  # newer than the manifest
         if field.name not in value:
             raise ValueError(f"{where}.{field.name} is missing")
         arguments[field.name] = _read_value(

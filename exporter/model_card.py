@@ -83,8 +83,9 @@ def _introduction(manifest: Manifest) -> str:
         )
     if manifest.recipe == "stock":
         lines.append(
-            "This is a baseline: what `torch.onnx.export` and `quantize_dynamic` give by "
-            "themselves. Its artifacts were run and compared with PyTorch, and passed no gate."
+            "This is a baseline: what the exporters and quantizers of PyTorch, ONNX Runtime and "
+            "ExecuTorch give by themselves. Its artifacts were run and compared with PyTorch, and "
+            "passed no gate."
         )
     else:
         lines.append(
@@ -108,13 +109,14 @@ def _artifacts(manifest: Manifest) -> str:
         for artifact in manifest.artifacts
     ]
     header = ["file", "precision", "flavour", "size", "checks"]
+    limits = [f"`{a.path}`: **{a.not_run}**" for a in manifest.artifacts if a.not_run]
     details = [
         f"- `{artifact.path}`, {check['name']}: {check['detail']}"
         for artifact in manifest.artifacts
         for check in artifact.verification["checks"]
         if check["name"] != "accuracy"
     ]
-    return "\n\n".join(["## Artifacts", _table(header, rows), "\n".join(details)])
+    return "\n\n".join(["## Artifacts", _table(header, rows), *limits, "\n".join(details)])
 
 
 def _checks(artifact: ArtifactRecord) -> str:
@@ -149,6 +151,35 @@ def _accuracy(manifest: Manifest) -> str:
 
 
 def _usage(manifest: Manifest) -> str:
+    parts = [_onnx_usage(manifest), _executorch_usage(manifest)]
+    return "\n\n".join(["## Use", *filter(None, parts)]) if any(parts) else ""
+
+
+def _executorch_usage(manifest: Manifest) -> str:
+    """How to run the .pte that needs nothing but the ordinary runtime."""
+    found = [a for a in manifest.artifacts if a.target == "executorch" and not a.not_run]
+    if not found:
+        return ""
+    first = found[0]
+    method = "forward" if first.flavour != "buckets" else "forward_128"
+    outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
+    return f"""ExecuTorch (`{method}` takes input ids, attention mask and token types, int64
+[1, sequence]; outputs: {outputs}; the other methods return constants: `labels`, `max_length`, ...):
+
+```python
+import executorch.kernels.quantized  # int8 embeddings
+import tokenizers, torch
+from executorch.runtime import Runtime
+
+row = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json").encode("some text")
+program = Runtime.get().load_program("FOLDER/{first.path}")
+outputs = program.load_method("{method}").execute(
+    [torch.tensor([row.ids]), torch.tensor([row.attention_mask]), torch.tensor([row.type_ids])]
+)
+```"""
+
+
+def _onnx_usage(manifest: Manifest) -> str:
     onnx = [artifact for artifact in manifest.artifacts if artifact.target == "onnx"]
     if not onnx:
         return ""
@@ -158,9 +189,7 @@ def _usage(manifest: Manifest) -> str:
     inputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.inputs)
     optimum = _OPTIMUM_CLASSES[model.task]
     pipeline = _PIPELINE_TAGS[model.task]
-    return f"""## Use
-
-Inputs ({first.inputs[0].dtype}): {inputs}. Outputs: {outputs}.
+    return f"""Inputs ({first.inputs[0].dtype}): {inputs}. Outputs: {outputs}.
 `FOLDER` is this folder, or its name on the Hub.
 
 ONNX Runtime:

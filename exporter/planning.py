@@ -27,20 +27,42 @@ class PlannedArtifact:
 
 
 def choose_artifacts(
-    targets: Sequence[str], precisions: Sequence[str], flavours: Sequence[str]
+    targets: Sequence[str],
+    precisions: Sequence[str],
+    flavours: Sequence[str],
+    backends: Sequence[str] = (),
 ) -> tuple[tuple[ArtifactSpec, Target], ...]:
-    """The artifacts asked for. Raises UserError for unknown names, for none, for one path twice."""
+    """The artifacts asked for: of every target those that it has.
+
+    No precisions: each target's usual ones. Raises UserError for a name that none of the targets
+    knows, for none, for one path twice.
+    """
+    found = tuple(map(find_target, targets))
+    for option, asked, known in (
+        ("--precision", precisions, [name for target in found for name in target.precisions]),
+        ("--flavour", flavours, [name for target in found for name in target.flavours]),
+        ("--backend", backends, [name for target in found for name in target.backends]),
+    ):
+        for value in asked:
+            if value not in known:
+                choices = ", ".join(dict.fromkeys(known)) or "not for these targets"
+                raise UserError(
+                    f"The target {' or '.join(targets)} has no '{value}'.", f"{option}: {choices}."
+                )
     specs = tuple(
         (spec, target)
-        for target in map(find_target, targets)
-        for spec in target.artifacts(tuple(precisions), tuple(flavours))
+        for target in found
+        for spec in target.artifacts(
+            tuple(precisions), tuple(flavours), tuple(backends) or target.backends[:1]
+        )
     )
     paths = [spec.path for spec, _ in specs]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if not paths or twice:
-        what = f"{twice[0]} is asked for twice" if twice else "no artifact is asked for"
+        what = f"{twice[0]} is asked for twice" if twice else "no such artifact is known"
         raise UserError(
-            f"Nothing sensible to build: {what}.", "Check --target, --precision and --flavour."
+            f"Nothing sensible to build: {what}.",
+            "Check --target, --precision, --flavour and --backend together.",
         )
     return specs
 
@@ -66,7 +88,7 @@ def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Tar
         "task": checkpoint.model.task,
         "labels": checkpoint.model.labels,
         "max_length": checkpoint.max_length,
-        "spec": [spec.target, spec.precision, spec.flavour, spec.path],
+        "spec": [spec.target, spec.precision, spec.flavour, spec.path, spec.backend],
         "target": target.fingerprint(),
         "code": _code_hash(),
     }

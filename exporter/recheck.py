@@ -181,7 +181,9 @@ def _verify_artifact(
     files = _files_check(changed_files(bundle, record.files))
     if not files.passed or checkpoint is None:
         return GateReport((files,))
-    spec = ArtifactSpec(record.target, record.precision, record.flavour, record.path)
+    spec = ArtifactSpec(
+        record.target, record.precision, record.flavour, record.path, record.backend
+    )
     target, path = find_target(record.target), bundle / record.path
     try:
         with progress.step(record.path) as detail:

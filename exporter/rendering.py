@@ -33,6 +33,9 @@ def show_build(console: Console, result: "BuildResult") -> None:
     ]
     rows.extend([path, "refused", "", ""] for path in result.refused)
     _table(console, ["artifact", "", "size", "accuracy"], rows)
+    for artifact in artifacts:
+        if artifact.not_run:
+            _line(console, f"{artifact.path}: {artifact.not_run}")
     _line(console, f"Bundle: {result.bundle}")
 
 

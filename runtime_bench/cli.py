@@ -1,4 +1,4 @@
-"""``squeezebert-bench``: run, report, devices. The commands are thin; the work is in the rooms."""
+"""``squeezebert-bench``: run, report, profile, devices. Thin: the work is in the rooms."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from runtime_bench.devices.base import find_devices, open_device
 from runtime_bench.errors import BenchError, InputError
 from runtime_bench.header import check_resumable, run_record
 from runtime_bench.plan import Plan, Settings, estimated_seconds, make_plan
+from runtime_bench.profiling import command as profile
 from runtime_bench.progress import Progress, say
 from runtime_bench.report.base import choose_formats
 from runtime_bench.report.content import build_content
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, 1 (an entry failed), 2 (unusable input) or 130 (Ctrl-C)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(given)
-    commands = {"run": _run, "report": _report, "devices": _devices}
+    commands = {"run": _run, "report": _report, "profile": profile.run, "devices": _devices}
     try:
         return commands[options.command](options, ["squeezebert-bench", *given])
     except BenchError as error:
@@ -192,18 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     default = Settings()
 
     run = commands.add_parser("run", help="measure bundles, interleaved with baselines")
-    run.add_argument("bundles", nargs="+", metavar="BUNDLE", help="folder, or folder:artifact")
-    run.add_argument(
-        "--baseline",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar="BUNDLE[:ARTIFACT]",
-        help="what every artifact is compared with; may be repeated",
-    )
-    run.add_argument(
-        "--artifacts", type=_names, default=[], help="only these, for example onnx/model.onnx,..."
-    )
+    _add_selection(run)
     run.add_argument(
         "--lengths", type=_numbers, default=None, help="tokens, for example 32,128,384 (default)"
     )
@@ -227,9 +217,29 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--format", type=_names, default=["terminal", "markdown", "html"])
     report.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
+    profiled = commands.add_parser("profile", help="the time of each kind of operator")
+    _add_selection(profiled)
+    profile.add_options(profiled)
+
     devices = commands.add_parser("devices", help="where measurements can run")
     devices.add_argument("--json", action="store_true", help="one JSON document on standard output")
     return parser
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    """The options that choose artifacts."""
+    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="folder, or folder:artifact")
+    parser.add_argument(
+        "--baseline",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="BUNDLE[:ARTIFACT]",
+        help="what every artifact is compared with; may be repeated",
+    )
+    parser.add_argument(
+        "--artifacts", type=_names, default=[], help="only these, for example onnx/model.onnx,..."
+    )
 
 
 def _numbers(text: str) -> list[int]:

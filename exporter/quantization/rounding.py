@@ -1,7 +1,8 @@
-"""Rounding of weights: int8 per output channel, and fp16."""
+"""Rounding of weights: int8 per output channel, int4 in blocks, and fp16."""
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from exporter.errors import UserError
 
@@ -10,6 +11,12 @@ Int8 = npt.NDArray[np.int8]
 
 #: Symmetric int8 leaves -128 out, so that the negative of every value exists.
 INT8_LIMIT = 127
+
+#: Symmetric int4 leaves -8 out, for the same reason.
+INT4_LIMIT = 7
+
+#: Inputs that share a scale in int4: the smallest number that XNNPACK's int4 products take.
+BLOCK = 32
 
 #: Smallest scale: below it fp32 has no full precision, and some processors take such values as 0.
 SMALLEST_SCALE = np.finfo(np.float32).tiny
@@ -25,6 +32,24 @@ def quantize_rows(weight: Float32) -> tuple[Int8, Float32]:
     scale = np.where(scale >= SMALLEST_SCALE, scale, 1).astype(np.float32)
     values = np.rint(weight / scale[:, None]).clip(-INT8_LIMIT, INT8_LIMIT)
     return values.astype(np.int8), scale
+
+
+def quantize_blocks(weight: Float32) -> tuple[Int8, Float32]:
+    """Symmetric int4 with one scale for ``BLOCK`` neighbours of a row.
+
+    [rows, columns] -> levels -7 to 7 as int8 [rows, columns], scale [rows, columns / BLOCK]. The
+    scales are bfloat16 values (in fp32), as XNNPACK stores them. ValueError when a row is not whole
+    blocks.
+    """
+    rows, columns = weight.shape
+    if columns % BLOCK:
+        raise ValueError(f"rows of {columns} values are not whole blocks of {BLOCK}")
+    blocks = weight.reshape(rows, columns // BLOCK, BLOCK)
+    scale = np.abs(blocks).max(axis=2) / INT4_LIMIT
+    scale = np.where(scale >= SMALLEST_SCALE, scale, 1).astype(np.float32)
+    scale = torch.from_numpy(scale).bfloat16().float().numpy()
+    levels = np.rint(blocks / scale[:, :, None]).clip(-INT4_LIMIT, INT4_LIMIT)
+    return levels.astype(np.int8).reshape(rows, columns), scale
 
 
 def round_to_fp16(name: str, weight: Float32) -> Float32:

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,13 +19,15 @@ Array = npt.NDArray[Any]
 class ArtifactSpec:
     """Which artifact is meant: one file (or folder) of a bundle.
 
-    ``path`` is relative to the bundle, with forward slashes.
+    ``path`` is relative to the bundle, with forward slashes. ``backend`` names the delegate that
+    computes it, where the target has several.
     """
 
     target: str
     precision: str
     flavour: str
     path: str
+    backend: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,16 @@ class Coverage:
     """What is quantized in an artifact and what is not, and why.
 
     ``weights`` gives the stored type of every canonical weight; ``operators`` counts operators
-    by type; ``kept`` explains each weight that stayed wider than the scheme's type;
-    ``violations`` lists what breaks the promise of the scheme (the gate fails on any).
+    by type; ``kept`` explains each weight that stayed wider than the scheme's type; ``outside``
+    each type of operator that a delegate leaves to the runtime's own kernels; ``violations`` lists
+    what breaks the promise of the scheme (the gate fails on any).
     """
 
     weights: Mapping[str, str]
     operators: Mapping[str, int]
     kept: Mapping[str, str]
     violations: tuple[str, ...]
+    outside: Mapping[str, str] = field(default_factory=dict)
 
 
 class Session(Protocol):
@@ -84,10 +88,33 @@ class Target(Protocol):
 
     name: str
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Names of the precisions that it has."""
+        ...
+
+    @property
+    def flavours(self) -> tuple[str, ...]:
+        """Names of the flavours that it has."""
+        ...
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Names of the backends that it has; () where there is nothing to choose."""
+        ...
+
     def artifacts(
-        self, precisions: tuple[str, ...], flavours: tuple[str, ...]
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
     ) -> tuple[ArtifactSpec, ...]:
-        """The artifacts for the asked precisions; raises UserError for unknown names."""
+        """The artifacts among those asked for that it has; without precisions, its usual ones."""
+        ...
+
+    def scheme(self, precision: str) -> str:
+        """Name of the scheme (``exporter.quantization.schemes``) that ``precision`` computes."""
+        ...
+
+    def not_run(self, spec: ArtifactSpec) -> str:
+        """ "" where artifacts run on this machine, else in what way they are examined instead."""
         ...
 
     def fingerprint(self) -> str:

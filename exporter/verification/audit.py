@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from exporter.model.config import SourceModel
+from exporter.quantization.rounding import BLOCK, quantize_blocks
 from exporter.targets.base import Array, StoredTensor
 from exporter.verification.report import Check
 
-#: Symmetric int8 and int4 use the levels -127..127 and -7..7.
+#: Symmetric int8 and int4 use the levels -127..127 and -7..7. Steps are bfloat16 for int4, which
+#: may clip the largest value of a block by a hundredth of a step.
 _LARGEST_LEVEL = {8: 127, 4: 7}
 
 #: fp16 has 11 significant bits, and no step smaller than its smallest subnormal, 2**-24.
@@ -35,8 +37,8 @@ def weight_audit(
     ``equivalent`` is the model whose weights the target stores (``Target.stored_model``): what is
     fp32 has to equal it bit by bit, and only the vectors in which it differs from the source up to
     the last bit (folding sums in fp64, whose order may differ between machines). fp16 and int8
-    matrices have to equal the *source* up to half a step, and the steps have to be exactly those
-    that the values ask for.
+    matrices have to equal the *source* up to half a step, and the steps (of int8 one a row, of
+    int4 one a block) have to be exactly those that the values ask for.
     A weight that is not stored has to be zero in ``equivalent``.
     """
     seen: set[str] = set()
@@ -107,10 +109,16 @@ def _steps(tensor: StoredTensor, expected: Array, folded: bool) -> Array | None:
 
 def _scale_problem(tensor: StoredTensor, expected: Array) -> str:
     """Steps have to be the smallest that hold their row: a coarser one loses accuracy unseen."""
-    largest = np.abs(expected).max(axis=1, keepdims=True) / _LARGEST_LEVEL[tensor.bits]
-    wanted = np.where(largest >= _SMALLEST_STEP, largest, 1).astype(np.float32)
+    if tensor.bits == 4:
+        wanted = quantize_blocks(expected)[1].repeat(BLOCK, axis=1)
+    else:
+        largest = np.abs(expected).max(axis=1, keepdims=True) / _LARGEST_LEVEL[tensor.bits]
+        wanted = np.where(largest >= _SMALLEST_STEP, largest, 1).astype(np.float32)
     wrong = tensor.step != wanted
     if not wrong.any():
         return ""
-    row = int(wrong.any(axis=1).argmax())
-    return f"row {row} has step {tensor.step[row, 0]:.9g}, its values ask for {wanted[row, 0]:.9g}"
+    row, column = (int(index) for index in np.unravel_index(wrong.argmax(), wrong.shape))
+    return (
+        f"row {row} has step {tensor.step[row, column]:.9g}, its values ask for "
+        f"{wanted[row, column]:.9g}"
+    )

@@ -77,10 +77,12 @@ def signature_check(target: Target, path: Path, model: SourceModel) -> Check:
     A named axis has to be the batch or the sequence; one case, run, tells whether it is.
     """
     case = next(c for c in verification_cases(model.config) if c.name == "padded batch")
-    batch, sequence = case.inputs["input_ids"].shape
-    sizes: dict[int | str, int] = {"batch": batch, "sequence": sequence}
-    actual = {**case.inputs, **target.open(path).run(case.inputs)}
     declared = {spec.name: spec for group in target.signature(path) for spec in group}
+    rows = declared["input_ids"].shape[0] if "input_ids" in declared else None
+    inputs = {n: v[:rows] if isinstance(rows, int) else v for n, v in case.inputs.items()}
+    batch, sequence = inputs["input_ids"].shape
+    sizes: dict[int | str, int] = {"batch": batch, "sequence": sequence}
+    actual = {**inputs, **target.open(path).run(inputs)}
     wrong = [f"{name} is undeclared or missing" for name in set(actual) ^ set(declared)]
     for name in set(actual) & set(declared):
         spec, value = declared[name], actual[name]
@@ -115,6 +117,7 @@ def metadata_check(
         "precision": spec.precision,
         "flavour": spec.flavour,
         "max_positions": str(model.config.max_positions),
+        **({"backend": spec.backend} if spec.backend else {}),
     }
     wrong = [key for key, value in expected.items() if metadata.get(key) != value]
     detail = (
@@ -138,7 +141,7 @@ def _real_outputs(
         target.open(path).run,
         lambda inputs: _outputs(reference, inputs),
         verification_cases(model.config),
-        find_scheme(spec.precision).output_tolerance,
+        find_scheme(target.scheme(spec.precision)).output_tolerance,
         progress,
     )
 
@@ -162,7 +165,7 @@ def _twin_checks(
     weights = sensitised_weights(model.config, model.task, len(model.labels or ()), _TWIN_SEED)
     twin = replace(model, weights=weights)
     cases = verification_cases(model.config)
-    scheme = find_scheme(spec.precision)
+    scheme = find_scheme(target.scheme(spec.precision))
     source_reference = scheme.reference(twin)
     stored_reference = scheme.reference(target.stored_model(twin, spec.precision))
     with tempfile.TemporaryDirectory() as folder:

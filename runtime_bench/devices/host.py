@@ -30,7 +30,7 @@ _ARM_FEATURES = (
 )
 _FEATURES = frozenset(_X86_FEATURES + _ARM_FEATURES)
 _WORKER_SUFFIX = "_worker"
-_VERSIONED = ("squeezebert-mobile", "onnxruntime", "numpy")
+_VERSIONED = ("squeezebert-mobile", "onnxruntime", "executorch", "numpy")
 
 
 def find() -> list[Device]:

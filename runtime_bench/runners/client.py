@@ -89,6 +89,8 @@ class LocalRunner:
             raise RunnerError(
                 f"The runner answered {step!r} with {line[:60]!r}, which is no answer.", _NEXT
             ) from None
+        if event == "error" and "next_step" in answer:
+            raise RunnerError(_first_line(answer) + ".", str(answer["next_step"]))
         if event == "error":
             raise RunnerError(f"The runner could not {step}: {_first_line(answer)}.", _NEXT)
         return dict(answer)

@@ -18,8 +18,9 @@ input and answers each with one JSON object a line on standard output (logs go t
             "cpu_ns": [...], "peak_rss_bytes"}
     {"command": "quit"}, or end of input             (the process ends)
 
-A command that fails is answered with {"event": "error", "message"}. The process computes only
-between a command and its answer, so one process at a time computes as long as the schedule waits.
+A command that fails is answered with {"event": "error", "message"}, and "next_step" where the
+runner knows one. The process computes only between a command and its answer, so one process at a
+time computes as long as the schedule waits.
 The same contract serves a native runner on a phone.
 """
 
@@ -37,6 +38,8 @@ from typing import Any, Protocol, TextIO
 import numpy as np
 import numpy.typing as npt
 import psutil
+
+from runtime_bench.errors import BenchError
 
 Array = npt.NDArray[Any]
 Message = Mapping[str, Any]
@@ -96,23 +99,37 @@ def describe_outputs(outputs: Mapping[str, Array]) -> dict[str, Any]:
     return described
 
 
+def input_arrays(specs: Mapping[str, Message]) -> dict[str, Array]:
+    """Inputs as a command carries them -> arrays."""
+    return {
+        name: np.resize(np.array(spec["values"], dtype=spec["dtype"]), spec["shape"])
+        for name, spec in specs.items()
+    }
+
+
 def serve(open_model: Opener, versions: Mapping[str, str]) -> None:
+    """Serve the contract with models that ``open_model`` opens."""
+    answer_commands(_Session(open_model).answer, versions)
+
+
+def answer_commands(answer: Callable[[Message], Message], versions: Mapping[str, str]) -> None:
     """Answer commands until ``quit`` or the end of the input."""
     answers = _claim_standard_output()
     _send(
         answers, {"event": "ready", "versions": {"python": platform.python_version(), **versions}}
     )
-    session = _Session(open_model)
     for line in sys.stdin:
         command = json.loads(line)
         if command["command"] == "quit":
             return
         try:
-            answer = session.answer(command)
+            _send(answers, answer(command))
+        except BenchError as error:
+            reason = {"message": error.message, "next_step": error.next_step}
+            _send(answers, {"event": "error", **reason})
         except Exception as error:
             # Whatever the runtime raises is the answer: the schedule records it and goes on.
-            answer = {"event": "error", "message": f"{type(error).__name__}: {error}"}
-        _send(answers, answer)
+            _send(answers, {"event": "error", "message": f"{type(error).__name__}: {error}"})
 
 
 def _claim_standard_output() -> TextIO:
@@ -157,10 +174,7 @@ class _Session:
         }
 
     def _prepare(self, command: Message) -> Message:
-        self._inputs = {
-            name: np.resize(np.array(spec["values"], dtype=spec["dtype"]), spec["shape"])
-            for name, spec in command["inputs"].items()
-        }
+        self._inputs = input_arrays(command["inputs"])
         wall_ns, _, outputs = self._timed_run()
         return {
             "event": "prepared",

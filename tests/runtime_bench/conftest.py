@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tiny_bundles import write_bundle
+from tiny_programs import tiny_program
 
 from runtime_bench.devices.base import Fingerprint, Snapshot
 from runtime_bench.errors import RunnerError
@@ -24,6 +25,12 @@ def make_bundle(tmp_path: Path) -> MakeBundle:
         return write_bundle(folder, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_pte() -> bytes:
+    """A program that computes the same as the tiny ONNX model."""
+    return tiny_program()
 
 
 @pytest.fixture

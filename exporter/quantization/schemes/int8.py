@@ -8,21 +8,18 @@ so do the token type table (two rows) and the classifier, which decides the labe
 """
 
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import nn
 
-from exporter.model.config import SourceModel
-from exporter.model.encoder import EncoderModel, MaskedLanguageModel, build_module
+from exporter.model.config import EncoderConfig, SourceModel
+from exporter.model.encoder import build_module
 from exporter.model.layers import GroupedLinear
+from exporter.quantization.activations import quantize_inputs
 from exporter.quantization.kept import KEPT
 from exporter.quantization.reference import Reference
 from exporter.quantization.rounding import quantize_rows
 from exporter.quantization.schemes import Scheme
 from exporter.quantization.tolerance import LayerTolerance
-
-_LEVELS = 255
 
 
 def dequantized(model: SourceModel) -> SourceModel:
@@ -35,41 +32,18 @@ def dequantized(model: SourceModel) -> SourceModel:
     return replace(model, weights={**model.weights, **weights})
 
 
-def fake_quantize(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor on its own grid of 256 levels, as ONNX defines DynamicQuantizeLinear:
-    ``scale = (max - min) / 255`` over a range that includes 0, ties to even."""
-    low, high = tensor.min().clamp(max=0), tensor.max().clamp(min=0)
-    scale = torch.where(high > low, (high - low) / _LEVELS, torch.ones_like(high))
-    zero_point = torch.round(-low / scale).clamp(0, _LEVELS)
-    levels = (torch.round(tensor / scale) + zero_point).clamp(0, _LEVELS)
-    return (levels - zero_point) * scale
-
-
 def _reference(model: SourceModel) -> Reference:
+    def parts(name: str, layer: GroupedLinear) -> int:
+        return layer.groups if _grouped_input(name, model.config) else 1
+
     module = build_module(dequantized(model))
-    groups = model.config.groups
-    for name, layer in module.named_modules():
-        if not isinstance(layer, GroupedLinear) or f"{name}.weight" in KEPT:
-            continue
-        split = name.endswith("feed_forward.output") and groups.intermediate == groups.output
-        layer.register_forward_pre_hook(_input_quantizer(layer.groups if split else 1))
-    _quantize_decoder_input(module)
+    quantize_inputs(module, parts, by_token=False)
     return Reference(module)
 
 
-def _input_quantizer(parts: int) -> Any:
-    def quantize(_: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
-        blocks = inputs[0].chunk(parts, dim=-1)
-        return torch.cat([fake_quantize(block) for block in blocks], dim=-1)
-
-    return quantize
-
-
-def _quantize_decoder_input(module: EncoderModel) -> None:
-    """The head uses the decoder's weight (tied or not) without calling the decoder as a module."""
-    head = module.head
-    if isinstance(head, MaskedLanguageModel):
-        head.norm.register_forward_hook(lambda _module, _inputs, output: fake_quantize(output))
+def _grouped_input(name: str, config: EncoderConfig) -> bool:
+    groups = config.groups
+    return name.endswith("feed_forward.output") and groups.intermediate == groups.output
 
 
 #: In int8 a difference of 1e-7 moves a few values across the border of a quantization step, and the

@@ -12,7 +12,6 @@ import onnx
 import onnxruntime
 
 import exporter
-from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, TensorSpec
 from exporter.targets.onnx import stored
@@ -20,33 +19,35 @@ from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.lower import lower, stored_model
 from exporter.targets.onnx.session import OnnxSession
 
-PRECISIONS = ("fp32", "fp16", "int8")
-FLAVOURS = ("optimized", "portable")
-
 
 class OnnxTarget:
     """See ``exporter.targets.base.Target``."""
 
     name = "onnx"
 
+    precisions = ("fp32", "fp16", "int8")
+    flavours = ("optimized", "portable")
+    backends = ()
+
     def artifacts(
-        self, precisions: tuple[str, ...], flavours: tuple[str, ...]
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
     ) -> tuple[ArtifactSpec, ...]:
         """``onnx/model.onnx`` and its variants, named as on the Hub."""
-        for asked, known, option in (
-            (precisions, PRECISIONS, "--precision"),
-            (flavours, FLAVOURS, "--flavour"),
-        ):
-            for value in asked:
-                if value not in known:
-                    raise UserError(
-                        f"The target onnx has no '{value}'.", f"{option}: {', '.join(known)}."
-                    )
+        del backends
         return tuple(
             ArtifactSpec(self.name, precision, flavour, _path(precision, flavour))
             for flavour in flavours
-            for precision in precisions
+            if flavour in self.flavours
+            for precision in precisions or self.precisions
+            if precision in self.precisions
         )
+
+    def scheme(self, precision: str) -> str:
+        return precision
+
+    def not_run(self, spec: ArtifactSpec) -> str:
+        del spec
+        return ""
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(f"{onnx.__version__} {onnxruntime.__version__}".encode())

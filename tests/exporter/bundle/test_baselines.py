@@ -4,7 +4,6 @@
 import errno
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import numpy as np
@@ -15,7 +14,10 @@ from tiny_checkpoint import write_checkpoint
 
 import exporter
 from exporter import baselines
-from exporter.baselines import FP32_PATH, INT8_PATH, build_baseline
+from exporter.baselines import build_baseline, stock_onnx
+from exporter.baselines.base import INPUT_NAMES
+from exporter.baselines.comparison import compare_stock
+from exporter.baselines.stock_onnx import FP32_PATH, INT8_PATH, OnnxSession, export_stock
 from exporter.cli import main
 from exporter.errors import CheckFailed, UserError
 from exporter.manifest import read_manifest
@@ -64,7 +66,7 @@ def test_batch_and_sequence_are_dynamic(stock):
     for path in (FP32_PATH, INT8_PATH):
         session = onnxruntime.InferenceSession(stock / path)
         for shape in ((1, 1), (3, 7), (2, 16)):
-            feed = {n: np.ones(shape, dtype=np.int64) for n in baselines.INPUT_NAMES}
+            feed = {n: np.ones(shape, dtype=np.int64) for n in INPUT_NAMES}
             assert session.run(None, feed)[0].shape == (shape[0], 3)
 
 
@@ -95,7 +97,7 @@ def test_both_families_and_all_tasks(family, task, labels, outputs, tmp_path):
 
 def test_a_stock_artifact_that_does_not_run_is_a_failed_check(tmp_path, monkeypatch):
     source = write_checkpoint(tmp_path / "source")
-    monkeypatch.setattr(baselines, "quantize_stock", lambda _, path: path.write_bytes(b"no"))
+    monkeypatch.setattr(stock_onnx, "quantize_stock", lambda _, path: path.write_bytes(b"no"))
     with pytest.raises(CheckFailed, match="cannot run the stock int8 export"):
         build_baseline(str(source), tmp_path / "out")
     assert [a.path for a in read_manifest(tmp_path / "out").artifacts] == [FP32_PATH]
@@ -107,7 +109,7 @@ def test_an_export_that_fails_is_one_line(tmp_path, monkeypatch):
         raise RuntimeError("No decomposition for aten::foo.\nmany\nmore lines")
 
     source = write_checkpoint(tmp_path / "source")
-    monkeypatch.setattr(baselines.torch.onnx, "export", fail)
+    monkeypatch.setattr(stock_onnx.torch.onnx, "export", fail)
     with pytest.raises(
         CheckFailed, match=r"torch\.onnx\.export cannot make .* aten::foo\. Mea"
     ) as c:
@@ -121,7 +123,7 @@ def test_a_full_disk_is_no_failed_check(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     source = write_checkpoint(tmp_path / "source")
-    monkeypatch.setattr(baselines.torch.onnx, "export", fail)
+    monkeypatch.setattr(stock_onnx.torch.onnx, "export", fail)
     with pytest.raises(UserError, match="No space is left"):
         build_baseline(str(source), tmp_path / "out")
 
@@ -136,7 +138,7 @@ def test_values_that_are_not_finite_stay_out(stock, tmp_path, monkeypatch):
         onnx.save(model, path)
 
     source = write_checkpoint(tmp_path / "source")
-    monkeypatch.setattr(baselines, "quantize_stock", overflow)
+    monkeypatch.setattr(stock_onnx, "quantize_stock", overflow)
     with pytest.raises(CheckFailed, match="int8 export gives values that are not finite"):
         build_baseline(str(source), tmp_path / "out")
     assert [a.path for a in read_manifest(tmp_path / "out").artifacts] == [FP32_PATH]
@@ -164,23 +166,38 @@ def test_a_difference_is_seen(tmp_path, monkeypatch):
     real = baselines.transformers_model
     module = real(baselines.load(str(other)).model)
     checkpoint = baselines.load(str(source))
-    baselines.export_stock(real(checkpoint.model), checkpoint, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    check = baselines.compare_stock(module, session, checkpoint)
+    export_stock(real(checkpoint.model), checkpoint, tmp_path / "model.onnx")
+    session = OnnxSession(tmp_path / "model.onnx", ("logits",))
+    check = compare_stock(module, session.run, checkpoint)
     assert check.measured["max_abs_diff"] > 0.1
     assert check.measured["centred_cosine"] < 0.9
 
 
 def test_padding_is_part_of_the_comparison(stock):
-    session = onnxruntime.InferenceSession(stock / FP32_PATH)
+    session = OnnxSession(stock / FP32_PATH, ("logits",))
 
-    def run_without_mask(names, feed):
-        return session.run(names, {**feed, "attention_mask": np.ones_like(feed["input_ids"])})
+    def run_without_mask(feed):
+        return session.run({**feed, "attention_mask": np.ones_like(feed["input_ids"])})
 
     checkpoint = baselines.load(str(stock.parent / "source"))
     module = baselines.transformers_model(checkpoint.model)
-    check = baselines.compare_stock(module, SimpleNamespace(run=run_without_mask), checkpoint)
+    check = compare_stock(module, run_without_mask, checkpoint)
     assert check.measured["max_abs_diff"] > 0.01
+
+
+@pytest.mark.parametrize("targets", [["none"], ["onnx", "none"], []])
+def test_an_unknown_target_is_refused_before_the_work(targets, tmp_path):
+    source = write_checkpoint(tmp_path / "source")
+    with pytest.raises(UserError) as refused:
+        build_baseline(str(source), tmp_path / "out", targets=targets)
+    assert refused.value.next_step == "Choose from: executorch, onnx."
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_takes_targets(tmp_path, capsys):
+    source = write_checkpoint(tmp_path / "source")
+    assert main(["baseline", str(source), str(tmp_path / "out"), "--target", "onnx,none"]) == 2
+    assert "error: No stock export for 'none'. Choose" in capsys.readouterr().err
 
 
 def test_recipes_do_not_mix(stock, tmp_path):

@@ -21,8 +21,9 @@ def write_checkpoint(
     family="squeezebert",
     seed=0,
     positions=16,
+    layers=2,
 ):
-    """A Hugging Face folder with a model of 2 layers and 32 channels; returns ``folder``."""
+    """A Hugging Face folder with a model of 32 channels; returns ``folder``."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     config = EncoderConfig.from_hugging_face(
         {
@@ -30,7 +31,7 @@ def write_checkpoint(
             "vocab_size": len(pieces),
             "hidden_size": 32,
             "embedding_size": 32,
-            "num_hidden_layers": 2,
+            "num_hidden_layers": layers,
             "num_attention_heads": 4,
             "intermediate_size": 64,
             "max_position_embeddings": positions,

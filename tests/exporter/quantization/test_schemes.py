@@ -20,7 +20,8 @@ from exporter.quantization.rounding import (
     round_to_fp16,
 )
 from exporter.quantization.schemes import find_scheme, fp16, scheme_names
-from exporter.quantization.schemes.int8 import dequantized, fake_quantize
+from exporter.quantization.activations import fake_quantize
+from exporter.quantization.schemes.int8 import dequantized
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -1,0 +1,53 @@
+"""Dynamic quantization of activations in the references of the schemes."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from exporter.model.encoder import EncoderModel, MaskedLanguageModel
+from exporter.model.layers import GroupedLinear
+from exporter.quantization.kept import KEPT
+
+_LEVELS = 255
+
+
+def fake_quantize(tensor: torch.Tensor, by_token: bool = False) -> torch.Tensor:
+    """The tensor on its own grid of 256 levels, or with ``by_token`` every row of [..., C] on its.
+
+    As ONNX defines DynamicQuantizeLinear: ``scale = (max - min) / 255`` over a range that includes
+    0, ties to even. XNNPACK's grids are the same but for the last bit of the scale.
+    """
+    low, high = torch.aminmax(tensor, dim=-1, keepdim=True) if by_token else torch.aminmax(tensor)
+    low, high = low.clamp(max=0), high.clamp(min=0)
+    scale = torch.where(high > low, (high - low) / _LEVELS, torch.ones_like(high))
+    zero_point = torch.round(-low / scale).clamp(0, _LEVELS)
+    levels = (torch.round(tensor / scale) + zero_point).clamp(0, _LEVELS)
+    return (levels - zero_point) * scale
+
+
+def quantize_inputs(
+    module: EncoderModel, parts: Callable[[str, GroupedLinear], int], *, by_token: bool
+) -> None:
+    """Let every linear layer of ``module`` quantize its input, all but those of ``KEPT``.
+
+    ``parts`` gives the number of blocks of channels that are quantized by themselves.
+    """
+    for name, layer in module.named_modules():
+        if isinstance(layer, GroupedLinear) and f"{name}.weight" not in KEPT:
+            layer.register_forward_pre_hook(_input_quantizer(parts(name, layer), by_token))
+    # The head uses the decoder's weight (tied or not) without calling the decoder as a module.
+    if isinstance(module.head, MaskedLanguageModel):
+        module.head.norm.register_forward_hook(
+            lambda _module, _inputs, output: fake_quantize(output, by_token)
+        )
+
+
+def _input_quantizer(
+    parts: int, by_token: bool
+) -> Callable[[nn.Module, tuple[torch.Tensor]], torch.Tensor]:
+    def quantize(_: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+        blocks = inputs[0].chunk(parts, dim=-1)
+        return torch.cat([fake_quantize(block, by_token) for block in blocks], dim=-1)
+
+    return quantize

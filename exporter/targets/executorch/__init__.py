@@ -1,0 +1,177 @@
+"""ExecuTorch, for phones: .pte files.
+
+Flavours: ``optimized`` has one method for every length; ``buckets`` one method for each of a few
+fixed lengths, which share their weights. Backends: see ``exporter.targets.executorch.backends``.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from exporter.errors import UserError
+from exporter.model.config import EncoderConfig, SourceModel, Task
+from exporter.quantization.schemes import find_scheme
+from exporter.targets.base import ArtifactSpec, Coverage, Session, StoredTensor, TensorSpec
+from exporter.targets.executorch.backends.base import Backend, backend_names, find_backend
+from exporter.targets.executorch.lower import CALLING
+from exporter.targets.executorch.program import Activation, Argument, read_program
+
+_SCHEMES = {"int8": "int8_token"}
+_DEFAULT_BACKEND = "xnnpack"
+
+
+class ExecutorchTarget:
+    """See ``exporter.targets.base.Target``."""
+
+    name = "executorch"
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        return tuple({p: None for backend in _backends() for p in backend.precisions})
+
+    @property
+    def flavours(self) -> tuple[str, ...]:
+        return tuple({f: None for backend in _backends() for f in backend.flavours})
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        return tuple(sorted(backend_names(), key=lambda name: (name != _DEFAULT_BACKEND, name)))
+
+    def artifacts(
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
+    ) -> tuple[ArtifactSpec, ...]:
+        """``executorch/model.pte`` and its variants."""
+        return tuple(
+            ArtifactSpec(
+                self.name, precision, flavour, _path(precision, flavour, backend.name), backend.name
+            )
+            for backend in map(find_backend, backends)
+            for flavour in flavours
+            if flavour in backend.flavours
+            for precision in precisions or backend.default_precisions
+            if precision in backend.precisions
+        )
+
+    def scheme(self, precision: str) -> str:
+        return _SCHEMES.get(precision, precision)
+
+    def not_run(self, spec: ArtifactSpec) -> str:
+        return find_backend(spec.backend).not_run
+
+    def fingerprint(self) -> str:
+        versions = f"{version('executorch')} {torch.__version__}"
+        digest = hashlib.sha256(versions.encode())
+        folder = Path(__file__).parent
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
+        return find_scheme(self.scheme(precision)).round_weights(model)
+
+    def write(
+        self, model: SourceModel, spec: ArtifactSpec, path: Path, metadata: Mapping[str, str]
+    ) -> None:
+        positions = {"max_positions": str(model.config.max_positions)}
+        metadata = {**metadata, **positions, "backend": spec.backend}
+        backend = find_backend(spec.backend)
+        backend.lower(model, spec.precision, spec.flavour, metadata, path)
+        backend.open(path, 1, False)  # a file that does not load is never handed on
+
+    def open(self, path: Path, *, threads: int = 1, taps: bool = False) -> Session:
+        return _backend(path).open(path, threads, taps)
+
+    def signature(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        program = read_program(path)
+        constants = program.constants()
+        names = {n: _names(constants.get(f"{n}_names"), path) for n in ("input", "output")}
+        method = next(m for m in program.methods.values() if not m.is_constant)
+        longest = constants.get("max_positions")
+        return (
+            _specs(names["input"], method.inputs, longest, "buckets" in constants),
+            _specs(names["output"], method.outputs, longest, "buckets" in constants),
+        )
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        constants = read_program(path).constants()
+        return {key: str(value) for key, value in constants.items() if key not in CALLING}
+
+    def structure(self, path: Path) -> str:
+        constants = read_program(path).constants()
+        calling = {name: constants[name] for name in CALLING if name in constants}
+        return hashlib.sha256(f"{calling} {_backend(path).structure(path)}".encode()).hexdigest()
+
+    def stored_weights(
+        self, path: Path, config: EncoderConfig, task: Task
+    ) -> Iterator[StoredTensor]:
+        return _backend(path).stored_weights(path, config, task)
+
+    def coverage(
+        self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
+    ) -> Coverage:
+        return _backend(path).coverage(path, precision, config, task, labels)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        return (path,)
+
+
+def _backends() -> tuple[Backend, ...]:
+    return tuple(map(find_backend, backend_names()))
+
+
+def _path(precision: str, flavour: str, backend: str) -> str:
+    parts = ["model"]
+    parts += [] if flavour == "optimized" else [flavour]
+    parts += [] if backend == _DEFAULT_BACKEND else [backend]
+    parts += [] if precision == "fp32" else [precision]
+    return f"executorch/{'_'.join(parts)}.pte"
+
+
+def _backend(path: Path) -> Backend:
+    """The backend that the file says it was made for."""
+    name = read_program(path).constants().get("backend")
+    if not isinstance(name, str) or name not in backend_names():
+        raise UserError(
+            f"{path} does not say which backend it was made for.",
+            "Build it with: squeezebert-export build MODEL OUT --target executorch",
+        )
+    return find_backend(name)
+
+
+def _names(text: object, path: Path) -> list[str]:
+    try:
+        names = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        names = None
+    if not isinstance(names, list):
+        raise UserError(
+            f"{path} does not name its inputs and outputs.",
+            "Build it again: squeezebert-export build MODEL OUT --force",
+        )
+    return names
+
+
+def _specs(
+    names: list[str], values: tuple[Argument, ...], longest: object, fixed: bool
+) -> tuple[TensorSpec, ...]:
+    """What the method declares. ``fixed``: the session fits any length to a method's own."""
+    specs = []
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value, Activation):
+            continue  # a constant: the signature check misses it
+        shape: tuple[int | str, ...] = value.sizes
+        sequence = len(shape) > 1 and (
+            fixed or (value.dynamism == "dynamic_bound" and shape[1] == longest)
+        )
+        if sequence:
+            shape = (shape[0], "sequence", *shape[2:])
+        specs.append(TensorSpec(name, value.dtype, shape))
+    return tuple(specs)
+
+
+TARGET = ExecutorchTarget()

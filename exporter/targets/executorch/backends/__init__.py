@@ -1,0 +1,1 @@
+"""One package per backend, which registers itself by name: its object ``BACKEND``."""

@@ -1,0 +1,63 @@
+"""XNNPACK: optimized products for Arm and x86 CPUs, on every phone."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from executorch.exir import EdgeProgramManager
+
+from exporter.model.config import EncoderConfig, SourceModel, Task
+from exporter.targets.base import Coverage, StoredTensor
+from exporter.targets.executorch.arithmetic import find_arithmetic
+from exporter.targets.executorch.backends.xnnpack import stored
+from exporter.targets.executorch.backends.xnnpack.delegate import XnnpackDelegate, layer_order
+from exporter.targets.executorch.lower import lower
+from exporter.targets.executorch.module import MobileEncoder
+from exporter.targets.executorch.program import read_program
+from exporter.targets.executorch.session import ExecutorchSession
+from exporter.targets.executorch.structure import structure
+
+
+class Xnnpack:
+    """See ``exporter.targets.executorch.backends.base.Backend``."""
+
+    name = "xnnpack"
+    precisions = ("fp32", "int8", "int4")
+    default_precisions = ("fp32", "int8")
+    flavours = ("optimized", "buckets")
+    not_run = ""
+
+    def lower(
+        self,
+        model: SourceModel,
+        precision: str,
+        flavour: str,
+        metadata: Mapping[str, str],
+        path: Path,
+    ) -> None:
+        module = MobileEncoder(model, find_arithmetic(precision)).eval()
+        layers = module.layers_by_path()
+
+        def describe(edge: EdgeProgramManager) -> dict[str, str]:
+            return {"layer_order": json.dumps(layer_order(edge, layers))}
+
+        lower(model, module, flavour, metadata, path, XnnpackDelegate, describe)
+
+    def open(self, path: Path, threads: int, taps: bool) -> ExecutorchSession:
+        return ExecutorchSession(path, threads, taps)
+
+    def structure(self, path: Path) -> str:
+        return structure(read_program(path))
+
+    def stored_weights(
+        self, path: Path, config: EncoderConfig, task: Task
+    ) -> Iterator[StoredTensor]:
+        return stored.stored_weights(read_program(path), config, task)
+
+    def coverage(
+        self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
+    ) -> Coverage:
+        return stored.coverage(read_program(path), precision, config, task, labels)
+
+
+BACKEND = Xnnpack()

@@ -1,0 +1,72 @@
+"""``squeezebert-bench profile``: where the time of each artifact goes."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from runtime_bench.devices.base import open_device
+from runtime_bench.errors import InputError
+from runtime_bench.plan import Settings, make_plan
+from runtime_bench.profiling.document import document, render
+from runtime_bench.profiling.profile import TARGETS, profile_plan
+from runtime_bench.progress import Progress, say
+
+_DEVICE = "host"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that only this command has."""
+    default = Settings()
+    parser.add_argument("--length", type=int, default=128, help="tokens (default 128)")
+    parser.add_argument("--threads", type=int, default=1, help="default 1")
+    parser.add_argument("--runs", type=int, default=20, help="inferences (default 20)")
+    parser.add_argument("--out", type=Path, default=None, metavar="FILE.json", help="JSON, too")
+    parser.add_argument("--step-limit", type=float, default=default.step_limit, help="seconds")
+    parser.add_argument("--seed", type=int, default=default.seed, help="of the token ids")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+
+
+def run(options: argparse.Namespace, _: Sequence[str]) -> int:
+    """Returns 0, or 1 when an artifact could not be profiled."""
+    for name in ("length", "threads", "runs"):
+        if getattr(options, name) < 1:
+            raise InputError(
+                f"--{name} needs a whole number above zero.",
+                "Leave it out for the default value.",
+            )
+    device = open_device(_DEVICE)
+    plan = make_plan(
+        options.bundles,
+        baselines=[item for group in options.baseline for item in group],
+        artifacts=options.artifacts,
+        lengths=[options.length],
+        threads=[options.threads],
+        settings=Settings(step_limit=options.step_limit, seed=options.seed),
+        device=device.name,
+        targets=TARGETS & device.targets(),
+    )
+    for notice in plan.notices:
+        say(notice)
+    with Progress() as progress:
+        profiles, failures = profile_plan(plan, device, options.runs, progress.show)
+    (case,) = plan.cases()
+    text = json.dumps(document(profiles, failures, case, options.runs), indent=2)
+    if options.out is not None:
+        _write(options.out, text + "\n")
+    print(text if options.json else render(profiles, failures, case, options.runs))
+    if options.out is not None:
+        say(f"Wrote {options.out}")
+    return 1 if failures else 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}.", "Choose another file with --out."
+        ) from None
