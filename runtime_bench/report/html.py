@@ -123,7 +123,7 @@ def _latency_section(content: Content) -> str:
 def _latencies(case: CaseContent) -> str:
     header = (
         *("artifact", "median ms", "p90", "p99", "MAD", "CPU ms", "first ms", "load ms"),
-        *("file MB", "peak MB", "of peak", "cosine", "samples"),
+        *("file MB", "memory MB", "of peak", "cosine", "samples"),
     )
     rows = [
         [
@@ -137,7 +137,7 @@ def _latencies(case: CaseContent) -> str:
             text.milliseconds(row.first_ms),
             "-" if row.entry.load_ms is None else text.milliseconds(row.entry.load_ms),
             text.megabytes(row.entry.bytes),
-            text.megabytes(row.peak_memory_bytes),
+            text.megabytes(row.model_memory_bytes),
             text.percent(row.share_of_peak),
             text.cosine(row.cosine),
             f"{row.wall.samples}<small>{row.wall.blocks} blocks</small>",

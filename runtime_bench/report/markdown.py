@@ -48,7 +48,7 @@ def _baselines(content: Content) -> str:
 def _latencies(case: CaseContent) -> str:
     header = (
         *("artifact", "median ms", "95 % interval", "p90", "p99", "CPU ms", "first ms", "load ms"),
-        *("file MB", "peak MB", "share of peak"),
+        *("file MB", "memory MB", "share of peak"),
     )
     return _table(
         header,
@@ -63,7 +63,7 @@ def _latencies(case: CaseContent) -> str:
                 text.milliseconds(row.first_ms),
                 "-" if row.entry.load_ms is None else text.milliseconds(row.entry.load_ms),
                 text.megabytes(row.entry.bytes),
-                text.megabytes(row.peak_memory_bytes),
+                text.megabytes(row.model_memory_bytes),
                 text.percent(row.share_of_peak),
             )
             for row in case.rows

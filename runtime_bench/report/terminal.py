@@ -47,7 +47,7 @@ def _latencies(case: CaseContent) -> Table:
         title_style="bold",
     )
     table.add_column("artifact", no_wrap=False)
-    columns = ("median", "p90", "p99", "CPU", "load", "MB file", "MB peak", "of peak", "accuracy")
+    columns = ("median", "p90", "p99", "CPU", "load", "MB file", "MB memory", "of peak", "accuracy")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     for row in case.rows:
@@ -59,7 +59,7 @@ def _latencies(case: CaseContent) -> Table:
             text.milliseconds(row.cpu.median),
             "-" if row.entry.load_ms is None else text.milliseconds(row.entry.load_ms),
             text.megabytes(row.entry.bytes),
-            text.megabytes(row.peak_memory_bytes),
+            text.megabytes(row.model_memory_bytes),
             text.percent(row.share_of_peak),
             text.accuracy(row.entry),
         )

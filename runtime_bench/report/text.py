@@ -93,8 +93,9 @@ def method(content: Content) -> tuple[str, ...]:
         "artifact is faster. Its 95 % interval comes from resampling whole rounds, the same for "
         "both sides (expanded percentile bootstrap).",
         "CPU is the median CPU time, summed over all threads. Load is the time to open the file, "
-        "with the file in the page cache. Peak MB is the largest resident memory of the process "
-        "up to that case, the runner included. MAD is the median absolute deviation.",
+        "with the file in the page cache. Memory is the largest resident memory of the process up "
+        "to that case, less what the runner and its runtime took before they opened the file. "
+        "MAD is the median absolute deviation.",
         "Input: seeded random token ids, batch 1, no padding; default session options of the "
         "runtime apart from the thread count. Processes are not pinned to CPUs: the system's "
         "scheduler places all of them alike.",
