@@ -35,7 +35,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class Artifact:
-    """One exported model of a bundle. ``bytes`` is the sum over all of its files."""
+    """One exported model of a bundle. ``bytes`` is the sum over all of its files.
+
+    ``not_run`` is "" unless its exporter could not run it; it says what was done instead.
+    """
 
     path: str
     target: str
@@ -48,6 +51,7 @@ class Artifact:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     accuracy: Mapping[str, Any] | None
+    not_run: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,7 @@ def _artifact(item: Mapping[str, Any]) -> Artifact:
         inputs=tuple(_tensor(spec) for spec in item["inputs"]),
         outputs=tuple(_tensor(spec) for spec in item["outputs"]),
         accuracy=item.get("accuracy"),
+        not_run=str(item.get("not_run", "")),
     )
 
 

@@ -185,26 +185,29 @@ def _choose(
     if asked:
         artifacts = [bundle.artifact(name) for name in asked]
         for artifact in artifacts:
-            if artifact.target not in targets:
+            if reason := _unrunnable(artifact, targets):
                 raise InputError(
-                    f"{artifact.path} is for {artifact.target}, which the device {device} has no "
-                    "runner for.",
-                    f"Choose an artifact for one of: {', '.join(sorted(targets))}.",
+                    f"{artifact.path} cannot be measured on the device {device}: {reason}.",
+                    f"Choose another artifact, for one of: {', '.join(sorted(targets))}.",
                 )
         return [(bundle, artifact) for artifact in artifacts]
-    runnable = [artifact for artifact in bundle.artifacts if artifact.target in targets]
+    runnable = [a for a in bundle.artifacts if not _unrunnable(a, targets)]
     for artifact in bundle.artifacts:
-        if artifact.target not in targets:
-            notices.append(
-                f"Not measured: {folder}/{artifact.path}; the device {device} has no runner for "
-                f"{artifact.target}."
-            )
+        if reason := _unrunnable(artifact, targets):
+            notices.append(f"Not measured on {device}: {folder}/{artifact.path}; {reason}.")
     if not runnable:
         raise InputError(
             f"{folder} has no artifact that runs on the device {device}.",
             f"Build one with: squeezebert-export build MODEL {folder} --target onnx",
         )
     return [(bundle, artifact) for artifact in runnable]
+
+
+def _unrunnable(artifact: Artifact, targets: AbstractSet[str]) -> str:
+    """Why a device with runners for ``targets`` does not run ``artifact``; "" when it does."""
+    if artifact.target not in targets:
+        return f"there is no runner for {artifact.target}"
+    return artifact.not_run
 
 
 def _fitting_lengths(

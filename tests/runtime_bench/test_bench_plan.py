@@ -204,6 +204,21 @@ def test_an_artifact_without_a_runner_is_left_out_aloud_or_refused(
         make_plan([f"{bundle}:coreml/model.mlpackage"], lengths=[8])
 
 
+def test_an_artifact_that_its_exporter_could_not_run_is_not_measured(
+    make_bundle: MakeBundle,
+) -> None:
+    bundle = make_bundle(artifacts=TWO)
+    manifest = bundle / "manifest.json"
+    document = json.loads(manifest.read_text())
+    document["artifacts"][1]["not_run"] = "its delegate runs on another device"
+    manifest.write_text(json.dumps(document))
+    plan = make_plan([str(bundle)], lengths=[8])
+    assert [entry.artifact.path for entry in plan.entries if entry.artifact] == [TWO[0][0]]
+    assert "runs on another device" in plan.notices[0]
+    with pytest.raises(InputError, match="runs on another device"):
+        make_plan([f"{bundle}:{TWO[1][0]}"], lengths=[8])
+
+
 def test_lengths_beyond_the_position_table(make_bundle: MakeBundle) -> None:
     bundle = make_bundle(max_positions=64)
     with pytest.raises(InputError, match=r"Length 65 is too long: .* position table of 64 tokens"):
