@@ -10,6 +10,8 @@ import pytest
 
 #: Bytes. What int8 asks for: one byte a weight (51.1 million), and 1 MB for all the rest.
 INT8_LIMIT = 52.3e6
+#: Bytes: the same for ExecuTorch.
+PTE_INT8_LIMIT = 52e6
 #: Bytes of resident memory that exporting and proving the base model may take.
 MEMORY_LIMIT = 4e9
 
@@ -55,3 +57,19 @@ def test_bert_base_passes_the_gate_in_int8(tmp_path: Path) -> None:
         [*command, "--precision", "int8"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_squeezebert_base_passes_the_gate_in_int8_on_executorch(tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    command = [sys.executable, "-m", "exporter", "build", "random:squeezebert-base", str(out)]
+    options = ["--target", "executorch", "--precision", "int8", "--json"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["built"] == ["executorch/model_int8.pte"]
+    assert (out / "executorch" / "model_int8.pte").stat().st_size < PTE_INT8_LIMIT
+    (artifact,) = json.loads((out / "manifest.json").read_text())["artifacts"]
+    matrices = {name for name, dtype in artifact["coverage"]["weights"].items() if dtype == "int8"}
+    # Two tables, 12 layers of 6 matrices, the pooler: all but the two that stay fp32 on purpose.
+    assert len(matrices) == 2 + 12 * 6 + 1
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < MEMORY_LIMIT
