@@ -20,7 +20,8 @@ from exporter.targets.executorch.backends.base import Backend, backend_names, fi
 from exporter.targets.executorch.lower import CALLING
 from exporter.targets.executorch.program import Activation, Argument, read_program
 
-_SCHEMES = {"int8": "int8_token"}
+#: The scheme of a precision, where it has another name.
+_SCHEMES = {"int8": "int8_token", "fp16": "fp16_compute"}
 _DEFAULT_BACKEND = "xnnpack"
 
 
@@ -91,10 +92,11 @@ class ExecutorchTarget:
         constants = program.constants()
         names = {n: _names(constants.get(f"{n}_names"), path) for n in ("input", "output")}
         method = next(m for m in program.methods.values() if not m.is_constant)
-        longest = constants.get("max_positions")
+        longest, fixed = constants.get("max_positions"), "buckets" in constants
+        by_token = constants.get("task") != "sequence-classification"
         return (
-            _specs(names["input"], method.inputs, longest, "buckets" in constants),
-            _specs(names["output"], method.outputs, longest, "buckets" in constants),
+            _specs(names["input"], method.inputs, longest, fixed),
+            _specs(names["output"], method.outputs, longest, fixed and by_token),
         )
 
     def metadata(self, path: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from executorch.backends.transforms.remove_clone_ops import RemoveCloneOpsTransform
 from executorch.exir import EdgeCompileConfig, EdgeProgramManager, to_edge_transform_and_lower
 from executorch.exir.backend.partitioner import Partitioner
 
@@ -59,6 +60,8 @@ def lower(
         }
         edge = to_edge_transform_and_lower(
             programs,
+            # A permuted tensor is copied as it is permuted: what makes it contiguous is idle.
+            transform_passes=[RemoveCloneOpsTransform()],
             partitioner={name: [partitioner()] for name in programs},
             compile_config=EdgeCompileConfig(_check_ir_validity=False, _skip_dim_order=True),
             constant_methods=_constants(model, metadata, lengths if fixed else ()),
@@ -118,9 +121,9 @@ def _export(module: MobileEncoder, length: int, *, dynamic: bool) -> torch.expor
 def _constants(
     model: SourceModel, metadata: Mapping[str, str], lengths: tuple[int, ...]
 ) -> dict[str, Any]:
-    constants: dict[str, Any] = {
-        key: int(value) if key in INTEGERS else value for key, value in metadata.items()
-    }
+    # The task says which outputs are by token.
+    constants: dict[str, Any] = {"task": model.task}
+    constants |= {key: int(value) if key in INTEGERS else value for key, value in metadata.items()}
     constants |= {size: getattr(model.config, size) for size in SIZES}
     constants["input_names"] = json.dumps(INPUTS)
     constants["output_names"] = json.dumps(OUTPUTS[model.task])

@@ -124,7 +124,8 @@ class ChainedLayer(nn.Module):
         value = value.view(-1, heads, size).permute(1, 0, 2)
         weights = torch.softmax(torch.bmm(query, key) + mask, dim=-1)
         context = torch.bmm(weights, value).permute(1, 0, 2)
-        return context.reshape(1, -1, width)
+        # Not reshape: it names the length, and then the delegate leaves it to the runtime.
+        return context.contiguous().view(1, -1, width)
 
     def _operands(self, blocks: list[torch.Tensor], groups: int) -> list[torch.Tensor]:
         """The blocks regrouped into ``groups``, each prepared for a product."""
@@ -138,9 +139,11 @@ class ChainedLayer(nn.Module):
 class MobileEncoder(nn.Module):
     """The whole model for one text: three int64 [1, T] -> the outputs of the task, in order."""
 
-    def __init__(self, model: SourceModel, arithmetic: Arithmetic) -> None:
+    def __init__(self, model: SourceModel, arithmetic: Arithmetic, masked: float = MASKED) -> None:
+        """``masked`` is added to the scores of padding: a number that the precision can hold."""
         super().__init__()
         config = model.config
+        self.masked = masked
         self.task: Task = model.task
         self.config = config
         self.arithmetic = arithmetic
@@ -163,7 +166,7 @@ class MobileEncoder(nn.Module):
         position = self.position(self.get_buffer("positions")[:, : input_ids.shape[1]])
         hidden = self.word(input_ids) + position + self.token_type(token_type_ids)
         hidden = self.embedding_norm(hidden)
-        mask = ((1 - attention_mask.to(torch.float32)) * MASKED)[:, None, :]
+        mask = ((1 - attention_mask.to(torch.float32)) * self.masked)[:, None, :]
         last = self.config.layers - 1
         for index, layer in enumerate(self.layers):
             first_only = self.task == "sequence-classification" and index == last

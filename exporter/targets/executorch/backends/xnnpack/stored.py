@@ -46,6 +46,7 @@ OUTSIDE = {
     _LOOKUPS[1]: "XNNPACK has no lookup",
     "aten::slice_copy.Tensor_out": "XNNPACK takes no slice whose length is dynamic",
     "aten::select_copy.int_out": "one row, once",
+    "aten::alias_copy.out": "the numbers of the positions, where a method has all of them",
     "aten::view_copy.out": "changes the shape only",
     "aten::unsqueeze_copy.out": "changes the shape only",
     "aten::_to_copy.out": "the mask as fp32, once",
