@@ -35,10 +35,14 @@ setup: .venv/installed-$(TORCH)
 	@touch $@
 
 demo: setup
-	$(BIN)/squeezebert-export build example:intents $(OUT)/intents --eval-data $(INTENTS)
+	$(BIN)/squeezebert-export build example:intents $(OUT)/intents --target onnx,executorch \
+		--eval-data $(INTENTS)
 	$(BIN)/squeezebert-export build random:squeezebert-base $(OUT)/squeezebert-base
+	$(BIN)/squeezebert-export build random:squeezebert-base $(OUT)/squeezebert-base \
+		--target executorch --precision int8
 	$(BIN)/squeezebert-export build random:bert-base $(OUT)/bert-base --precision fp32,int8
-	$(BIN)/squeezebert-export baseline random:bert-base $(OUT)/stock-bert-base
+	$(BIN)/squeezebert-export baseline random:bert-base $(OUT)/stock-bert-base \
+		--target onnx,executorch
 	$(BIN)/squeezebert-export baseline random:squeezebert-base $(OUT)/stock-squeezebert-base
 	rm -f $(OUT)/latency.jsonl
 	$(BIN)/squeezebert-bench run $(OUT)/squeezebert-base --out $(OUT)/latency.jsonl --blocks 6 \

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from small_programs import Programs, remembered_programs
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,9 @@ def quick() -> Iterator[None]:
     yield
     gc.unfreeze()
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """Small ExecuTorch artifacts: lowering one takes seconds, so tests share them."""
+    return remembered_programs(lambda: tmp_path_factory.mktemp("program"))

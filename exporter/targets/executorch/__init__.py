@@ -18,6 +18,7 @@ from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import ArtifactSpec, Coverage, Session, StoredTensor, TensorSpec
 from exporter.targets.executorch.backends.base import Backend, backend_names, find_backend
 from exporter.targets.executorch.lower import CALLING
+from exporter.targets.executorch.native_log import REBUILD
 from exporter.targets.executorch.program import Activation, Argument, read_program
 
 #: The scheme of a precision, where it has another name.
@@ -95,8 +96,8 @@ class ExecutorchTarget:
         longest, fixed = constants.get("max_positions"), "buckets" in constants
         by_token = constants.get("task") != "sequence-classification"
         return (
-            _specs(names["input"], method.inputs, longest, fixed),
-            _specs(names["output"], method.outputs, longest, fixed and by_token),
+            _specs(names["input"], method.inputs, longest, fixed, path),
+            _specs(names["output"], method.outputs, longest, fixed and by_token, path),
         )
 
     def metadata(self, path: Path) -> dict[str, str]:
@@ -151,17 +152,16 @@ def _names(text: object, path: Path) -> list[str]:
     except ValueError:
         names = None
     if not isinstance(names, list):
-        raise UserError(
-            f"{path} does not name its inputs and outputs.",
-            "Build it again: squeezebert-export build MODEL OUT --force",
-        )
+        raise UserError(f"{path} does not name its inputs and outputs.", REBUILD)
     return names
 
 
 def _specs(
-    names: list[str], values: tuple[Argument, ...], longest: object, fixed: bool
+    names: list[str], values: tuple[Argument, ...], longest: object, fixed: bool, path: Path
 ) -> tuple[TensorSpec, ...]:
     """What the method declares. ``fixed``: the session fits any length to a method's own."""
+    if len(names) != len(values):
+        raise UserError(f"{path} does not name all its inputs and outputs.", REBUILD)
     specs = []
     for name, value in zip(names, values, strict=True):
         if not isinstance(value, Activation):

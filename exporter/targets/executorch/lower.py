@@ -82,7 +82,8 @@ def lower(
 
 def buckets(config: EncoderConfig) -> tuple[int, ...]:
     """The lengths of the flavour ``buckets`` for a model of these sizes."""
-    return tuple(sorted({min(length, config.max_positions) for length in BUCKETS}))
+    longest = config.max_positions
+    return (*(length for length in BUCKETS if length < longest), longest)
 
 
 def method_name(length: int) -> str:

@@ -4,7 +4,7 @@ import json
 import math
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +47,28 @@ class ExecutorchSession:
 
     def __init__(self, path: Path, threads: int = 1, taps: bool = False) -> None:
         self._path = path
-        self._program = read_program(path) if taps else None
+        self._traced = read_program(path) if taps else None
         # The thread pool belongs to the process: the last session opened decides.
         listen(lambda: portable_lib._unsafe_reset_threadpool(threads))
-        self._module = self._load(0)
-        methods = set(self._module.method_names())
+        self._program = self._open()
+        self._loaded: dict[str, Any] = {}
         try:
-            self._outputs = json.loads(self._constant("output_names"))
+            self._outputs = _listed(self._constant("output_names"), str)
             self._positions = int(self._constant("max_positions"))
             self._sizes = {name: int(self._constant(name)) for name in SIZES}
             self._by_token = self._constant("task") != "sequence-classification"
-            lengths = json.loads(self._constant("buckets")) if "buckets" in methods else ()
+            lengths = _listed(self._constant("buckets"), int) if self._has("buckets") else []
         except (NativeError, ValueError, TypeError) as error:
             raise UserError(
                 f"{path} does not say what its inputs and outputs are.", REBUILD
             ) from error
         self._methods = {length: method_name(length) for length in sorted(lengths)}
+        # What is missing here, such as a backend, is said now and not at the first text.
+        first = next(iter(self._methods.values()), METHOD)
+        self._method(first)
+        count = self._program.method_meta(first).num_outputs()
+        if count != len(self._outputs) or (lengths and max(lengths) != self._positions):
+            raise UserError(f"{path} says something wrong about its inputs and outputs.", REBUILD)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """``input_ids``, ``attention_mask``, ``token_type_ids``: int64 [B, T] -> outputs by name.
@@ -98,17 +104,19 @@ class ExecutorchSession:
         outputs = dict(zip(self._outputs, (value.numpy() for value in values), strict=True))
         if self._by_token:
             outputs = {name: value[:, :length] for name, value in outputs.items()}
-        if self._program is not None:
+        if self._traced is not None:
             # A classifier's last one is the first token's alone.
             states = self._hidden_states().items()
             outputs |= {name: value[:, :length] for name, value in states}
         return outputs
 
     def _execute(self, method: str, tensors: tuple[torch.Tensor, ...]) -> list[Any]:
-        if self._program is not None:  # afresh: the tracer adds up runs, and only one is wanted
-            self._module = self._load(traced_bytes(self._program, method, tensors[0].shape[1]))
+        if self._traced is not None:  # afresh: the tracer adds up runs, and only one is wanted
+            self._loaded.clear()
+            self._program = self._open(traced_bytes(self._traced, method, tensors[0].shape[1]))
+        loaded = self._method(method)
         try:
-            return list(listen(lambda: self._module.run_method(method, tensors)))
+            return list(listen(lambda: loaded.call(tensors)))
         except NativeError as error:
             raise UserError(f"{self._path} failed to run: {error}.", error.next_step) from error
 
@@ -117,7 +125,7 @@ class ExecutorchSession:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trace, tensors = str(Path(folder, "trace")), str(Path(folder, "tensors"))
-            self._module.write_etdump_result_to_file(trace, tensors)
+            self._program.write_etdump_result_to_file(trace, tensors)
             inspector = Inspector(etdump_path=trace, debug_buffer_path=tensors)
             norms = [
                 event.debug_data[0].numpy().copy()
@@ -128,31 +136,49 @@ class ExecutorchSession:
         # Embeddings, then two in every layer; a masked-lm head has one more.
         return {f"hidden.{index}": state for index, state in enumerate(norms[::2])}
 
-    def _load(self, tracer: int) -> Any:
+    def _open(self, tracer: int = 0) -> Any:
         if not self._path.is_file():
             raise UserError(f"{self._path} does not exist or is no file.", "Check the path.")
-        try:
-            return listen(
-                lambda: portable_lib._load_for_executorch(
-                    str(self._path),
-                    enable_etdump=bool(tracer),
-                    debug_buffer_size=tracer,
-                )
+        return self._explained(
+            lambda: portable_lib._load_program(
+                str(self._path), enable_etdump=bool(tracer), debug_buffer_size=tracer
             )
+        )
+
+    def _method(self, name: str) -> Any:
+        if name not in self._loaded:
+            self._loaded[name] = self._explained(lambda: self._program.load_method(name))
+        return self._loaded[name]
+
+    def _explained(self, action: Callable[[], Any]) -> Any:
+        try:
+            return listen(action)
         except NativeError as error:
             raise UserError(
                 f"{self._path} cannot be opened by ExecuTorch: {error}.", error.next_step
             ) from error
 
+    def _has(self, name: str) -> bool:
+        count = self._program.num_methods()
+        return name in {self._program.get_method_name(index) for index in range(count)}
+
     def _constant(self, name: str) -> Any:
-        return listen(lambda: self._module.run_method(name, ()))[0]
+        return listen(lambda: self._program.load_method(name).call(()))[0]
+
+
+def _listed(text: str, kind: type) -> list[Any]:
+    """The JSON list in ``text``. Raises ValueError when it is none, or of other elements."""
+    found = json.loads(text)
+    if not isinstance(found, list) or not all(type(item) is kind for item in found):
+        raise ValueError(f"{text!r} is no list of {kind.__name__}")
+    return found
 
 
 def traced_bytes(program: Program, method: str, length: int) -> int:
     """Memory for the tracer in a run of ``method`` on ``length`` tokens: at least what it needs.
 
-    The runtime ends the process when the tracer runs out of it. It keeps what every call writes,
-    and the outputs once more.
+    The runtime ends the process when the tracer runs out of it. It keeps what every operator
+    writes, what every delegate reads and writes, and the outputs once more.
     """
     found = program.methods[method]
     longest = program.constants().get("max_positions")
@@ -167,10 +193,10 @@ def traced_bytes(program: Program, method: str, length: int) -> int:
         grows = share if argument.dynamism == "dynamic_bound" else 1.0
         return math.ceil(byte_count(argument.dtype, argument.sizes) * grows) + _TRACED_ALIGNMENT
 
-    written = [found.outputs]
+    kept = [found.outputs]
     for call in found.calls:
         if isinstance(call, KernelCall):
-            written.append(call.arguments[-1:])
+            kept.append(call.arguments[-1:])
         elif isinstance(call, DelegateCall):
-            written.append(call.outputs)
-    return sum(map(size, written))
+            kept.append(call.arguments)
+    return sum(map(size, kept))

@@ -39,6 +39,9 @@ _TYPES = {32: "float32", 8: "int8", 4: "int4"}
 #: Dynamically quantized: the type of an int8 product's input.
 _QUANTIZED_INPUT = "qdint8"
 
+#: A tied decoder multiplies with the table of the words, which is then in the file twice.
+_DECODER, _WORDS = "head.decoder", "embeddings.word.weight"
+
 #: Operators that may run outside the delegate, and why.
 OUTSIDE = {
     _NORM: "XNNPACK has no LayerNorm, and one made of its operators takes as long",
@@ -169,7 +172,10 @@ def _method_weights(
         if isinstance(call, DelegateCall) and call.graph is not None:
             for node in call.graph.nodes:
                 if node.kind == _FULLY_CONNECTED:
-                    yield from _layer(*next(layers, nothing), node, call.graph)
+                    name, group = next(layers, nothing)
+                    tied = name == _DECODER and config.tied_decoder
+                    weight = _WORDS if tied else f"{name}.weight"
+                    yield from _layer(weight, f"{name}.bias", group, node, call.graph)
         elif isinstance(call, KernelCall) and call.operator == _NORM:
             name = next(norms, nothing[0])
             for part, argument in (("weight", call.arguments[2]), ("bias", call.arguments[3])):
@@ -197,15 +203,18 @@ def _norm_order(config: EncoderConfig, task: Task) -> Iterator[str]:
         yield "head.norm"
 
 
-def _layer(name: str, group: int, node: Node, graph: XnnpackGraph) -> Iterator[_Stored]:
+def _layer(
+    weight_name: str, bias_name: str, group: int, node: Node, graph: XnnpackGraph
+) -> Iterator[_Stored]:
     values = [
         graph.values.get(int(str(node.fields[f]))) for f in ("input1_id", "filter_id", "bias_id")
     ]
     source, weight, bias = values
     quantized = source is not None and source.datatype == _QUANTIZED_INPUT
-    for part, value in (("weight", weight), ("bias", bias)):
-        if value is not None:
-            yield _delegated(f"{name}.{part}", group, value, quantized or part == "bias")
+    if weight is not None:
+        yield _delegated(weight_name, group, weight, quantized)
+    if bias is not None:
+        yield _delegated(bias_name, group, bias, True)
 
 
 def _delegated(name: str, group: int, value: Value, input_quantized: bool) -> _Stored:
@@ -267,7 +276,11 @@ def _tensors(name: str, pieces: list[_Stored]) -> Iterator[StoredTensor]:
 
 
 def _equal(one: StoredTensor, other: StoredTensor) -> bool:
-    return one.bits == other.bits and np.array_equal(one.values, other.values)
+    return (
+        one.bits == other.bits
+        and np.array_equal(one.values, other.values)
+        and np.array_equal(one.step, other.step)
+    )
 
 
 def _unknown_products(method: Method) -> Iterator[str]:
