@@ -40,8 +40,8 @@ examples:
   squeezebert-export evaluate out/intents --data clinc_test.tsv.gz --limit 500 \\
       --artifact onnx/model_int8.onnx
 
-int8 artifacts run one example at a time, as on a phone: their activations take their range from
-the whole batch, so that an example's answer would depend on its neighbours.
+int8 artifacts run one example at a time, as on a phone: in ONNX their activations take their range
+from the whole batch, so that an example's answer would depend on its neighbours.
 """
 
 _PREDICT_EXAMPLES = """\

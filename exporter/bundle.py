@@ -208,6 +208,7 @@ def _make(
             accuracy=None if accuracy is None or evaluator is None else evaluator.record(accuracy),
             backend=spec.backend,
             not_run=target.not_run(spec),
+            command=manifest.command,
         )
         names = [file.relative_to(folder) for file in target.files(path)]
         place = (out / spec.path).parent

@@ -204,21 +204,24 @@ def artifact_metadata(checkpoint: Checkpoint, precision: str, flavour: str) -> d
     model = checkpoint.model
     return {
         "task": model.task,
-        "family": model.config.family,
         "labels": json.dumps(model.labels, ensure_ascii=False),
         "precision": precision,
         "flavour": flavour,
         "source": checkpoint.name,
         **origin_metadata(checkpoint),
-        "max_length": str(checkpoint.max_length),
-        "trained": json.dumps(checkpoint.trained),
         "versions": json.dumps(versions(), sort_keys=True),
     }
 
 
 def origin_metadata(checkpoint: Checkpoint) -> dict[str, str]:
-    """The hashes by which an artifact, outside its bundle too, names what it was made from."""
-    return {"source_hash": checkpoint.source_hash, "tokenizer_hash": checkpoint.tokenizer_hash}
+    """What an artifact, outside its bundle too, says of the model that it was made from."""
+    return {
+        "source_hash": checkpoint.source_hash,
+        "tokenizer_hash": checkpoint.tokenizer_hash,
+        "family": checkpoint.model.config.family,
+        "max_length": str(checkpoint.max_length),
+        "trained": json.dumps(checkpoint.trained),
+    }
 
 
 def versions() -> dict[str, str]:

@@ -85,7 +85,7 @@ class ArtifactRecord:
     ``bytes`` is the size of all ``files``, ``sha256`` the hash of the main file (the first of
     ``files``). ``fingerprint`` covers all that went in: when it is unchanged, so is the artifact.
     ``backend`` names the delegate, where the target has several. ``not_run`` is "" where the checks
-    ran the artifact itself, else it says what they did instead.
+    ran the artifact itself, else it says what they did instead. ``command`` made it.
     """
 
     path: str
@@ -103,6 +103,7 @@ class ArtifactRecord:
     accuracy: Mapping[str, Any] | None
     backend: str = ""
     not_run: str = ""
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ _OPTIMUM_CLASSES = {
 }
 _FAMILY_NAMES = {"squeezebert": "SqueezeBERT", "bert": "BERT"}
 _MEGABYTE = 1e6
+#: The shortest method of the flavour ``buckets``, where the model is no shorter.
+_BUCKET = 32
 
 
 def model_card(manifest: Manifest) -> str:
@@ -44,13 +46,14 @@ def model_card(manifest: Manifest) -> str:
 
 def _metadata(manifest: Manifest) -> str:
     model = manifest.model
-    tags = ["onnx", model.family, *sorted({a.precision for a in manifest.artifacts})]
+    targets = sorted({artifact.target for artifact in manifest.artifacts}, reverse=True)
+    tags = [*targets, model.family, *sorted({a.precision for a in manifest.artifacts})]
     data = ModelCardData(
         language=model.languages[0] if len(model.languages) == 1 else list(model.languages) or None,
         license=model.licence,
         library_name="transformers.js" if _has_onnx(manifest) else None,
         pipeline_tag=_PIPELINE_TAGS[model.task],
-        tags=tags if _has_onnx(manifest) else tags[1:],
+        tags=tags,
         datasets=list(model.datasets) or None,
         base_model=model.hub_id,
     )
@@ -161,17 +164,25 @@ def _executorch_usage(manifest: Manifest) -> str:
     if not found:
         return ""
     first = found[0]
-    method = "forward" if first.flavour != "buckets" else "forward_128"
     outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
+    method, padding, note = "forward", "", ""
+    if first.flavour == "buckets":
+        length = min(_BUCKET, manifest.model.max_positions)
+        method = f"forward_{length}"
+        padding = f"""tokenizer.enable_truncation({length})
+tokenizer.enable_padding(length={length})
+"""
+        note = f", here {length}: pad a text to the length of a method"
     return f"""ExecuTorch (`{method}` takes input ids, attention mask and token types, int64
-[1, sequence]; outputs: {outputs}; the other methods return constants: `labels`, `max_length`, ...):
+[1, sequence]{note}; outputs: {outputs}; the constant methods are `labels`, `max_length`, ...):
 
 ```python
 import executorch.kernels.quantized  # int8 embeddings
 import tokenizers, torch
 from executorch.runtime import Runtime
 
-row = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json").encode("some text")
+tokenizer = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json")
+{padding}row = tokenizer.encode("some text")
 program = Runtime.get().load_program("FOLDER/{first.path}")
 outputs = program.load_method("{method}").execute(
     [torch.tensor([row.ids]), torch.tensor([row.attention_mask]), torch.tensor([row.type_ids])]
@@ -236,9 +247,11 @@ const run = await pipeline("{pipeline}", "FOLDER", {{ dtype: "{precision}" }});
 def _provenance(manifest: Manifest) -> str:
     model = manifest.model
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    made = [a.command for a in manifest.artifacts if a.command] or [manifest.command]
+    commands = ", ".join(f"`{' '.join(command)}`" for command in dict.fromkeys(made))
     return f"""## Provenance
 
-Made from `{model.source}` (hash `{model.source_hash[:16]}`) by `{" ".join(manifest.command)}`
+Made from `{model.source}` (hash `{model.source_hash[:16]}`) by {commands}
 with {versions}."""
 
 

@@ -34,35 +34,36 @@ def choose_artifacts(
 ) -> tuple[tuple[ArtifactSpec, Target], ...]:
     """The artifacts asked for: of every target those that it has.
 
-    No precisions: each target's usual ones. Raises UserError for a name that none of the targets
-    knows, for none, for one path twice.
+    No precisions: each target's usual ones. Raises UserError for a name that leads to no artifact
+    of the chosen targets and backends, for nothing asked for, and for one path twice.
     """
     found = tuple(map(find_target, targets))
-    for option, asked, known in (
-        ("--precision", precisions, [name for target in found for name in target.precisions]),
-        ("--flavour", flavours, [name for target in found for name in target.flavours]),
-        ("--backend", backends, [name for target in found for name in target.backends]),
-    ):
-        for value in asked:
-            if value not in known:
-                choices = ", ".join(dict.fromkeys(known)) or "not for these targets"
-                raise UserError(
-                    f"The target {' or '.join(targets)} has no '{value}'.", f"{option}: {choices}."
-                )
     specs = tuple(
         (spec, target)
         for target in found
         for spec in target.artifacts(
-            tuple(precisions), tuple(flavours), tuple(backends) or target.backends[:1]
+            tuple(precisions),
+            tuple(flavours),
+            tuple(name for name in backends if name in target.backends) or target.backends[:1],
         )
     )
+    for option, asked, made in (
+        ("--precision", precisions, {spec.precision for spec, _ in specs}),
+        ("--backend", backends, {spec.backend for spec, _ in specs}),
+        ("--flavour", flavours, {spec.flavour for spec, _ in specs}),
+    ):
+        for value in asked:
+            if value not in made:
+                raise UserError(
+                    f"{option} {value} leads to no artifact of what else is asked for.",
+                    f"{'; '.join(target.offers for target in found)}.",
+                )
     paths = [spec.path for spec, _ in specs]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if not paths or twice:
-        what = f"{twice[0]} is asked for twice" if twice else "no such artifact is known"
+        what = f"{twice[0]} is asked for twice" if twice else "no artifact is asked for"
         raise UserError(
-            f"Nothing sensible to build: {what}.",
-            "Check --target, --precision, --flavour and --backend together.",
+            f"Nothing sensible to build: {what}.", "Check --target, --precision and --flavour."
         )
     return specs
 

@@ -100,7 +100,12 @@ class Target(Protocol):
 
     @property
     def backends(self) -> tuple[str, ...]:
-        """Names of the backends that it has; () where there is nothing to choose."""
+        """Names of the backends that it has, the usual first; () where there is no choice."""
+        ...
+
+    @property
+    def offers(self) -> str:
+        """What can be asked for, in a line: precisions, by backend where it has several."""
         ...
 
     def artifacts(
@@ -144,6 +149,10 @@ class Target(Protocol):
 
     def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
         """The equivalent model (same shape, same function) whose weights artifacts store."""
+        ...
+
+    def lengths(self, path: Path) -> tuple[int, ...]:
+        """Numbers of tokens that have a method of their own; () where one takes every number."""
         ...
 
     def structure(self, path: Path) -> str:

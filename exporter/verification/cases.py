@@ -19,11 +19,14 @@ class Case:
     inputs: dict[str, Array]
 
 
-def verification_cases(config: EncoderConfig, seed: int = 0) -> tuple[Case, ...]:
+def verification_cases(
+    config: EncoderConfig, seed: int = 0, lengths: tuple[int, ...] = ()
+) -> tuple[Case, ...]:
     """Random token ids and token types: one token, short, odd and long, with padding and without.
 
     At least one case has a row that is all padding, and one has padding in front and in between.
-    The longest ends at the position table, or at ``_LONGEST``.
+    ``lengths`` that an artifact has methods for get a case each, one token shorter and padded. The
+    longest ends at the position table, or at ``_LONGEST``.
     """
     generator = np.random.default_rng(seed)
 
@@ -49,4 +52,5 @@ def verification_cases(config: EncoderConfig, seed: int = 0) -> tuple[Case, ...]
         case("all padding", [0, 24], 24),
         case("scattered padding", [20], 24, every=3),
         case("longest", [_LONGEST], _LONGEST),
+        *(case(f"method for {n} tokens", [max(1, n - 1)], n) for n in lengths),
     )

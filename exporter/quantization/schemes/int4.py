@@ -39,4 +39,10 @@ def _reference(model: SourceModel) -> Reference:
     return token_reference(_dequantized(model))
 
 
-SCHEME = Scheme("int4", 4, lambda model: model, _reference, INT8.layer_tolerance, 0.6)
+#: Measured: at most 0.05 on the trained models, 0.11 on a seeded one. As for int8, it only tells a
+#: lossy artifact from a broken one, and int4 loses more.
+_OUTPUT_TOLERANCE = 0.6
+
+#: Layers are compared as those of int8: healthy ones differ by at most 3e-7 in the typical token
+#: and 8e-4 over a case.
+SCHEME = Scheme("int4", 4, lambda model: model, _reference, INT8.layer_tolerance, _OUTPUT_TOLERANCE)

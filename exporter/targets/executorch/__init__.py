@@ -43,6 +43,15 @@ class ExecutorchTarget:
     def backends(self) -> tuple[str, ...]:
         return tuple(sorted(backend_names(), key=lambda name: (name != _DEFAULT_BACKEND, name)))
 
+    @property
+    def offers(self) -> str:
+        found = [
+            f"executorch with --backend {backend.name} has {', '.join(backend.precisions)}, each "
+            f"{' or '.join(backend.flavours)}"
+            for backend in map(find_backend, self.backends)
+        ]
+        return "; ".join(found)
+
     def artifacts(
         self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
     ) -> tuple[ArtifactSpec, ...]:
@@ -83,7 +92,11 @@ class ExecutorchTarget:
         metadata = {**metadata, **positions, "backend": spec.backend}
         backend = find_backend(spec.backend)
         backend.lower(model, spec.precision, spec.flavour, metadata, path)
-        backend.open(path, 1, False)  # a file that does not load is never handed on
+        try:
+            backend.open(path, 1, False)
+        except UserError:
+            path.unlink()  # a file that does not load is never handed on
+            raise
 
     def open(self, path: Path, *, threads: int = 1, taps: bool = False) -> Session:
         return _backend(path).open(path, threads, taps)
@@ -103,6 +116,10 @@ class ExecutorchTarget:
     def metadata(self, path: Path) -> dict[str, str]:
         constants = read_program(path).constants()
         return {key: str(value) for key, value in constants.items() if key not in CALLING}
+
+    def lengths(self, path: Path) -> tuple[int, ...]:
+        text = read_program(path).constants().get("buckets")
+        return tuple(json.loads(text)) if isinstance(text, str) else ()
 
     def structure(self, path: Path) -> str:
         constants = read_program(path).constants()

@@ -16,7 +16,7 @@ from executorch.extension.pybindings import portable_lib
 
 from exporter.errors import UserError
 from exporter.targets.base import Array
-from exporter.targets.executorch.constant import byte_count, known
+from exporter.targets.executorch.constant import ConstantReference, byte_count, known
 from exporter.targets.executorch.inputs import check_inputs
 from exporter.targets.executorch.lower import INPUTS, METHOD, SIZES, method_name
 from exporter.targets.executorch.native_log import REBUILD, NativeError, listen
@@ -32,8 +32,8 @@ from exporter.targets.executorch.program import (
 #: The tracer starts every value that it keeps at a multiple of this.
 _TRACED_ALIGNMENT = 64
 
-#: For the padding that brings a text to a method's length. It masks twice as strongly as the
-#: caller's 0, so that a row without any token attends to its own positions alone, as in PyTorch.
+#: Masks the padding that brings a text to a method's length where the text has no token at all:
+#: twice as strongly as 0, so that it attends to its own positions alone, as in PyTorch.
 _BEYOND = -1
 
 
@@ -90,12 +90,13 @@ class ExecutorchSession:
         if self._methods:
             padded = next(size for size in self._methods if size >= length)
             method = self._methods[padded]
+        beyond = 0 if inputs[INPUTS[1]].any() else _BEYOND
         tensors = tuple(
             torch.from_numpy(
                 np.pad(
                     inputs[name],
                     ((0, 0), (0, padded - length)),
-                    constant_values=_BEYOND if name == INPUTS[1] else 0,
+                    constant_values=beyond if name == INPUTS[1] else 0,
                 )
             )
             for name in INPUTS
@@ -187,6 +188,8 @@ def traced_bytes(program: Program, method: str, length: int) -> int:
     def size(argument: Argument) -> int:
         if isinstance(argument, tuple):
             return sum(map(size, argument))
+        if isinstance(argument, ConstantReference):
+            return len(argument.content) + _TRACED_ALIGNMENT
         if not isinstance(argument, Activation) or not known(argument.dtype):
             return _TRACED_ALIGNMENT
         # Sizes are upper bounds of tensors whose size grows with the length.

@@ -21,20 +21,26 @@ from exporter.targets.executorch.xnnpack_graph import Node, Value, XnnpackGraph
 #: it, such as "XNNFullyConnected.bias_id" or "aten::embedding.out[0]" (argument 0).
 IsWeight = Callable[[ConstantReference, tuple[str, ...]], bool]
 
-_INDICES = ("bool", "int16", "int32", "int64", "uint16", "uint32", "uint64")
-#: Read by these, even a single number is a weight.
-_WEIGHT_USES = ("filter_id", "bias_id")
+#: Where weights are read: fields of XNNPACK's nodes, and arguments of kernels.
+_WEIGHT_FIELDS = (".filter_id", ".bias_id")
+_WEIGHT_ARGUMENTS = (
+    "aten::native_layer_norm.out[2]",
+    "aten::native_layer_norm.out[3]",
+    "aten::embedding.out[0]",
+    "quantized_decomposed::embedding_byte.dtype_out[0]",
+    "quantized_decomposed::embedding_byte.dtype_out[1]",
+)
 
 
 def is_weight(constant: ConstantReference, uses: tuple[str, ...]) -> bool:
-    """The default: matrices and biases of layers, and all else but single numbers and indices.
+    """The default: what is read as a weight and as nothing else.
 
-    A table of floats that is no weight (a mask, say) counts as one here: a file whose weights are
-    audited has to account for every one of them.
+    The content of every other constant counts, whatever its size: nobody audits it.
     """
-    if uses and all(use.endswith(_WEIGHT_USES) for use in uses):
-        return True
-    return constant.dtype not in _INDICES and constant.size > 1
+    del constant
+    return bool(uses) and all(
+        use.endswith(_WEIGHT_FIELDS) or use in _WEIGHT_ARGUMENTS for use in uses
+    )
 
 
 def structure(program: Program, is_weight: IsWeight = is_weight) -> str:

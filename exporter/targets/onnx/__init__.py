@@ -28,6 +28,7 @@ class OnnxTarget:
     precisions = ("fp32", "fp16", "int8")
     flavours = ("optimized", "portable")
     backends = ()
+    offers = "onnx has fp32, fp16, int8, each optimized or portable"
 
     def artifacts(
         self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
@@ -80,6 +81,10 @@ class OnnxTarget:
     def metadata(self, path: Path) -> dict[str, str]:
         model = stored.read(path, weights=False)
         return {entry.key: entry.value for entry in model.metadata_props}
+
+    def lengths(self, path: Path) -> tuple[int, ...]:
+        del path
+        return ()
 
     def structure(self, path: Path) -> str:
         return stored.structure(stored.read(path))

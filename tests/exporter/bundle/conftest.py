@@ -82,7 +82,8 @@ def gate(monkeypatch):
         found = target.open(path).run(inputs)["logits"]
         difference = float(np.abs(found - reference_run(model)(inputs)).max())
         assert metadata.items() <= target.metadata(path).items()
-        assert set(metadata) == {"source_hash", "tokenizer_hash"}
+        origin = {"source_hash", "tokenizer_hash", "family", "max_length", "trained"}
+        assert set(metadata) == origin
         check = Check(
             "outputs", difference < 1e-4, f"differ by {difference:.1e}", {"d": difference}, 1e-4
         )

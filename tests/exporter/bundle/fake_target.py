@@ -29,22 +29,34 @@ class FakeTarget:
     """
 
     name: str = "fake"
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+    flavours: tuple[str, ...] = ("optimized",)
+    backends: tuple[str, ...] = ()
+    offers: str = "fake has fp32, fp16, int8"
     code: str = "1"
     wrong: dict[str, float] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
     models: dict[str, SourceModel] = field(default_factory=dict)
     in_the_middle: object = None
 
-    def artifacts(self, precisions, flavours):
-        unknown = set(precisions) - {"fp32", "fp16", "int8"}
-        if unknown:
-            raise UserError(f"Unknown precision '{unknown.pop()}'.", "Choose fp32, fp16, int8.")
+    def artifacts(self, precisions, flavours, backends):
         suffixes = {"fp32": "", "fp16": "_fp16", "int8": "_int8"}
         return tuple(
             ArtifactSpec("fake", p, f, f"fake/model{suffixes[p]}.json")
             for f in flavours
-            for p in precisions
+            if f in self.flavours
+            for p in precisions or self.precisions
+            if p in suffixes
         )
+
+    def scheme(self, precision: str) -> str:
+        return precision
+
+    def not_run(self, spec: ArtifactSpec) -> str:
+        return ""
+
+    def lengths(self, path: Path) -> tuple[int, ...]:
+        return ()
 
     def fingerprint(self) -> str:
         return self.code

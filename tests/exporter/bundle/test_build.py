@@ -360,9 +360,8 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(build, target, tmp_p
     ("options", "message"),
     [
         ({"targets": ("nothing",)}, "Unknown target"),
-        ({"precisions": ("int3",)}, "Unknown precision"),
+        ({"precisions": ("int3",)}, "int3 leads to no artifact"),
         ({"precisions": ("int8", "int8")}, "asked for twice"),
-        ({"precisions": ()}, "no artifact is asked for"),
         ({"labels": ("a", "b")}, "label"),
         ({"eval_data": Path("missing.tsv")}, "not found"),
     ],

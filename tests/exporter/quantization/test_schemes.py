@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from small_models import make_batch, small_model, tensors
 
 from exporter.errors import UserError
+from exporter.quantization.activations import fake_quantize
 from exporter.quantization.kept import KEPT
 from exporter.quantization.rounding import (
     SMALLEST_SCALE,
@@ -20,7 +21,6 @@ from exporter.quantization.rounding import (
     round_to_fp16,
 )
 from exporter.quantization.schemes import find_scheme, fp16, scheme_names
-from exporter.quantization.activations import fake_quantize
 from exporter.quantization.schemes.int8 import dequantized
 
 pytestmark = pytest.mark.usefixtures("quick")

@@ -23,7 +23,8 @@ class Vulkan:
     precisions = ("fp16", "fp32")
     default_precisions = ("fp16",)
     flavours = ("optimized",)
-    #: Its shaders take every GELU for the tanh form, whatever the program says.
+    #: In the versions whose source could be read, its shader computes every GELU in the tanh form,
+    #: whatever the program says.
     not_run = (
         "not run on Vulkan, which approximates GELU; the program in the file was evaluated in "
         "PyTorch"

@@ -9,8 +9,9 @@ from executorch.exir import EdgeProgramManager
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.targets.base import Coverage, StoredTensor
 from exporter.targets.executorch.arithmetic import find_arithmetic
-from exporter.targets.executorch.backends.xnnpack import stored
+from exporter.targets.executorch.backends.xnnpack.coverage import coverage
 from exporter.targets.executorch.backends.xnnpack.delegate import XnnpackDelegate, layer_order
+from exporter.targets.executorch.backends.xnnpack.stored import stored_weights
 from exporter.targets.executorch.lower import lower
 from exporter.targets.executorch.module import MobileEncoder
 from exporter.targets.executorch.program import read_program
@@ -52,12 +53,12 @@ class Xnnpack:
     def stored_weights(
         self, path: Path, config: EncoderConfig, task: Task
     ) -> Iterator[StoredTensor]:
-        return stored.stored_weights(read_program(path), config, task)
+        return stored_weights(read_program(path), config, task)
 
     def coverage(
         self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
     ) -> Coverage:
-        return stored.coverage(read_program(path), precision, config, task, labels)
+        return coverage(read_program(path), precision, config, task, labels)
 
 
 BACKEND = Xnnpack()

@@ -1,0 +1,136 @@
+"""What is quantized in a .pte file, where every operator runs, and what breaks a promise."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from exporter.model.config import EncoderConfig, Task
+from exporter.model.weights import weight_shapes
+from exporter.quantization.kept import KEPT
+from exporter.quantization.schemes import find_scheme
+from exporter.quantization.schemes.int4 import has_blocks
+from exporter.targets.base import Coverage
+from exporter.targets.executorch.backends.xnnpack.stored import (
+    FULLY_CONNECTED,
+    LOOKUPS,
+    NORM,
+    computing,
+    method_weights,
+)
+from exporter.targets.executorch.constant import ConstantReference
+from exporter.targets.executorch.program import Argument, DelegateCall, KernelCall, Method, Program
+from exporter.targets.executorch.structure import operators
+
+_TYPES = {32: "float32", 8: "int8", 4: "int4"}
+
+#: Operators that may run outside the delegate, and why.
+OUTSIDE = {
+    NORM: "XNNPACK has no LayerNorm, and one made of its operators takes as long",
+    LOOKUPS[0]: "XNNPACK has no lookup",
+    LOOKUPS[1]: "XNNPACK has no lookup",
+    "aten::slice_copy.Tensor_out": "XNNPACK takes no slice whose length is dynamic",
+    "aten::select_copy.int_out": "one row, once",
+    "aten::alias_copy.out": "the numbers of the positions, where a method has all of them",
+    "aten::view_copy.out": "changes the shape only",
+    "aten::unsqueeze_copy.out": "changes the shape only",
+    "aten::_to_copy.out": "the mask as fp32, once",
+    "aten::sym_size.int": "the length, once",
+    "executorch_prim::sub.Scalar": "the length, once",
+    "executorch_prim::mul.Scalar": "the length, once",
+}
+
+
+def coverage(
+    program: Program, precision: str, config: EncoderConfig, task: Task, labels: int
+) -> Coverage:
+    """Stored types, where every operator runs, and where the promise of ``precision`` is broken."""
+    expected = weight_shapes(config, task, labels)
+    widths: dict[str, set[int]] = {}
+    kept: dict[str, str] = {}
+    violations: list[str] = []
+    for method in computing(program):
+        for part in method_weights(program, method, config, task):
+            widths.setdefault(part.name, set()).add(part.bits or 64)
+            if part.bits < 32 and not part.input_quantized:
+                violations.append(f"{part.name} is int{part.bits}, but its input is fp32")
+        violations += _unknown_products(method)
+    for name, found in widths.items():
+        if name not in expected:
+            violations.append(f"{name} is no weight of the model")
+            continue
+        promised, reason = _promise(name, expected[name], precision)
+        if max(found) != promised:
+            violations.append(
+                f"{name} is stored with {max(found)} bits, {precision} promises {promised}"
+            )
+        elif reason:
+            kept[name] = reason
+    counts = operators(program)
+    for name in sorted({name for method in counts.values() for name in method.undelegated}):
+        if name not in OUTSIDE:
+            violations.append(f"{name} runs outside the delegate")
+    return Coverage(
+        weights={name: _TYPES.get(max(bits), "other") for name, bits in sorted(widths.items())},
+        operators=_operator_counts(program),
+        kept=kept,
+        violations=tuple(violations),
+        outside={
+            name: OUTSIDE[name]
+            for name in sorted({n for method in counts.values() for n in method.undelegated})
+            if name in OUTSIDE
+        },
+    )
+
+
+def _operator_counts(program: Program) -> dict[str, int]:
+    """Over all methods; what the delegate runs under "xnnpack." and its kind."""
+    total: Counter[str] = Counter()
+    for counts in operators(program).values():
+        total.update({f"xnnpack.{kind}": number for kind, number in counts.delegated.items()})
+        total.update(counts.undelegated)
+    return dict(sorted(total.items()))
+
+
+def _promise(name: str, shape: Sequence[int], precision: str) -> tuple[int, str]:
+    """The bits a weight is to be stored with, and why where these are more than the scheme's."""
+    bits = find_scheme("int8_token" if precision == "int8" else precision).weight_bits
+    if bits == 32:
+        return 32, ""
+    if len(shape) == 1:
+        return 32, "a vector (bias or LayerNorm): a thousandth of the size"
+    if name in KEPT:
+        return 32, KEPT[name]
+    if bits == 4 and not has_blocks(name, shape[1]):
+        table = name.startswith("embeddings.")
+        return 8, "an embedding table" if table else "its rows are no whole blocks of 32 inputs"
+    return bits, ""
+
+
+def _unknown_products(method: Method) -> Iterator[str]:
+    """Operators with constant matrices that the audit would not see."""
+    for call in method.calls:
+        if isinstance(call, KernelCall):
+            if call.operator not in (NORM, *LOOKUPS) and any(map(_is_matrix, call.arguments)):
+                yield f"{call.operator} reads a constant that the audit does not see"
+            continue
+        if not isinstance(call, DelegateCall):
+            continue
+        if call.graph is None:
+            yield f"a part runs on {call.backend}"
+            continue
+        if any(map(_is_matrix, call.arguments)):
+            yield "the delegate is handed a constant that is no linear layer's"
+        for node in call.graph.nodes:
+            if node.kind == FULLY_CONNECTED:
+                continue
+            for field, id in node.fields.items():
+                value = call.graph.values.get(id) if field.endswith("_id") else None  # type: ignore[arg-type]
+                if value is not None and value.constant is not None and value.constant.size > 1:
+                    yield f"{node.kind} reads a constant that is no linear layer's"
+
+
+def _is_matrix(argument: Argument) -> bool:
+    """Not a number, and no indices: those count as part of the structure."""
+    if isinstance(argument, tuple):
+        return any(map(_is_matrix, argument))
+    constant = argument if isinstance(argument, ConstantReference) else None
+    return constant is not None and constant.size > 1 and constant.dtype != "int64"

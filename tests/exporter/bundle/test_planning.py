@@ -1,0 +1,71 @@
+"""Which artifacts a command asks for, by target, precision, flavour and backend."""
+
+import pytest
+
+from exporter.arguments import command_line
+from exporter.errors import UserError
+from exporter.planning import choose_artifacts
+
+
+def paths(*words: str) -> list[str]:
+    """Paths of the artifacts that ``build MODEL OUT`` with these options makes."""
+    options = command_line().parse_args(["build", "model", "out", *words])
+    chosen = choose_artifacts(options.target, options.precision, options.flavour, options.backend)
+    assert all(spec.target == target.name for spec, target in chosen)
+    return [spec.path for spec, _ in chosen]
+
+
+ONNX = ["onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"]
+PROGRAMS = ["executorch/model.pte", "executorch/model_int8.pte"]
+
+
+def test_every_target_has_its_usual_artifacts() -> None:
+    assert paths() == ONNX
+    assert paths("--target", "executorch") == PROGRAMS
+    assert paths("--target", "onnx,executorch") == [*ONNX, *PROGRAMS]
+
+
+def test_every_target_gives_those_that_it_has() -> None:
+    both = ("--target", "onnx,executorch")
+    assert paths(*both, "--precision", "int8") == [ONNX[2], PROGRAMS[1]]
+    assert paths(*both, "--precision", "int4") == ["executorch/model_int4.pte"]
+    assert paths(*both, "--precision", "fp32", "--flavour", "portable,buckets") == [
+        "onnx/model_portable.onnx",
+        "executorch/model_buckets.pte",
+    ]
+    assert paths(*both, "--backend", "xnnpack") == [*ONNX, *PROGRAMS]
+
+
+def test_names_say_what_is_inside() -> None:
+    words = ("--target", "executorch", "--precision", "fp32,int8,int4", "--flavour", "buckets")
+    assert paths(*words) == [
+        f"executorch/model_buckets{suffix}.pte" for suffix in ("", "_int8", "_int4")
+    ]
+    everywhere = paths("--target", "executorch", "--backend", "xnnpack,coreml,vulkan")
+    assert everywhere[:2] == PROGRAMS
+    assert len(everywhere) == len(set(everywhere))
+    assert any("coreml" in path for path in everywhere)
+    assert any("vulkan" in path for path in everywhere)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--target", "tflite"), r"Unknown target 'tflite'.*executorch, onnx"),
+        (("--precision", "int4"), r"int4.*fp32, fp16, int8"),
+        (("--target", "executorch", "--precision", "int3"), r"int3.*xnnpack.*fp32, int8, int4"),
+        (("--target", "onnx,executorch", "--precision", "int8,int3"), "int3"),
+        (("--flavour", "buckets"), r"buckets.*optimized or portable"),
+        (("--target", "executorch", "--flavour", "portable"), r"portable.*buckets"),
+        (("--backend", "xnnpack"), r"--backend.* xnnpack"),
+        (("--target", "executorch", "--backend", "qnn"), r"qnn.*xnnpack.*coreml.*vulkan"),
+        (("--target", "executorch", "--backend", "coreml", "--precision", "int4"), "int4"),
+        (("--precision", "fp32,fp32"), "onnx/model.onnx is asked for twice"),
+        (("--target", "executorch,executorch"), "executorch/model.pte is asked for twice"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_with_the_choices(
+    words: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        paths(*words)
