@@ -109,7 +109,7 @@ class Target(Protocol):
         ...
 
     def artifacts(
-        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...] = ()
     ) -> tuple[ArtifactSpec, ...]:
         """The artifacts among those asked for that it has; without precisions, its usual ones."""
         ...

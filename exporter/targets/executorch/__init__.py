@@ -53,14 +53,14 @@ class ExecutorchTarget:
         return "; ".join(found)
 
     def artifacts(
-        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...] = ()
     ) -> tuple[ArtifactSpec, ...]:
         """``executorch/model.pte`` and its variants."""
         return tuple(
             ArtifactSpec(
                 self.name, precision, flavour, _path(precision, flavour, backend.name), backend.name
             )
-            for backend in map(find_backend, backends)
+            for backend in map(find_backend, backends or (_DEFAULT_BACKEND,))
             for flavour in flavours
             if flavour in backend.flavours
             for precision in precisions or backend.default_precisions

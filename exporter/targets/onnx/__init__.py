@@ -20,18 +20,22 @@ from exporter.targets.onnx.lower import lower, stored_model
 from exporter.targets.onnx.session import OnnxSession
 
 
+PRECISIONS = ("fp32", "fp16", "int8")
+FLAVOURS = ("optimized", "portable")
+
+
 class OnnxTarget:
     """See ``exporter.targets.base.Target``."""
 
     name = "onnx"
 
-    precisions = ("fp32", "fp16", "int8")
-    flavours = ("optimized", "portable")
+    precisions = PRECISIONS
+    flavours = FLAVOURS
     backends = ()
     offers = "onnx has fp32, fp16, int8, each optimized or portable"
 
     def artifacts(
-        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...]
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...] = ()
     ) -> tuple[ArtifactSpec, ...]:
         """``onnx/model.onnx`` and its variants, named as on the Hub."""
         del backends

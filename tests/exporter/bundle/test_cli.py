@@ -68,6 +68,8 @@ def test_a_refused_artifact_is_exit_code_1_with_its_check(run, target, checkpoin
         ["build", "./nowhere", "{out}", "--target", "fake"],
         ["build", "random:gpt", "{out}", "--target", "fake"],
         ["build", "{source}", "{out}", "--target", "none"],
+        ["build", "{source}", "{out}", "--target", "fake", "--precision", "int3"],
+        ["build", "{source}", "{out}", "--target", "fake", "--backend", "xnnpack"],
         ["build", "{source}", "{out}", "--target", "fake", "--task", "question-answering"],
         ["build", "{source}", "{source}", "--target", "fake"],
         ["build", "{source}", "{source}/config.json", "--target", "fake"],

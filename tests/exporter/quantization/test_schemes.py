@@ -143,12 +143,18 @@ def test_fp16_rounds_to_nearest() -> None:
 
 
 def test_schemes_by_name() -> None:
-    assert scheme_names() == ("fp16", "fp32", "int8")
     widths = {name: find_scheme(name).weight_bits for name in scheme_names()}
-    assert widths == {"fp16": 16, "fp32": 32, "int8": 8}
+    assert widths == {
+        "fp16": 16,
+        "fp16_compute": 16,
+        "fp32": 32,
+        "int4": 4,
+        "int8": 8,
+        "int8_token": 8,
+    }
     with pytest.raises(UserError, match="Unknown precision 'int3'") as error:
         find_scheme("int3")
-    assert "fp16, fp32, int8" in error.value.next_step
+    assert ", ".join(widths) in error.value.next_step
 
 
 def test_what_is_kept_wide_keeps_its_values() -> None:

@@ -12,6 +12,7 @@ from small_models import LABELS, VOCABULARY, make_batch, small_model, write
 
 from exporter.errors import UserError
 from exporter.model.config import TASKS, Task
+from exporter.planning import choose_artifacts
 from exporter.targets.base import TensorSpec, find_target, target_names
 from exporter.targets.onnx import FLAVOURS, PRECISIONS, TARGET
 
@@ -57,8 +58,8 @@ def test_paths_are_those_of_the_hub() -> None:
 
 @pytest.mark.parametrize(("precision", "flavour"), [("int5", "portable"), ("int8", "swift")])
 def test_unknown_names_are_refused(precision: str, flavour: str) -> None:
-    with pytest.raises(UserError, match="has no"):
-        TARGET.artifacts((precision,), (flavour,))
+    with pytest.raises(UserError, match="leads to no artifact"):
+        choose_artifacts(("onnx",), (precision,), (flavour,))
 
 
 @pytest.mark.parametrize(("precision", "flavour"), EVERY)
