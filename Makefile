@@ -12,7 +12,7 @@ TORCH ?= default
 
 help:
 	@echo "make demo       set up, export, verify and measure the example and base-size models"
-	@echo "make test       set up and run the tests (about 4 minutes)"
+	@echo "make test       set up and run the tests (about 10 minutes)"
 	@echo "make test-slow  the tests that need full-size models or minutes"
 	@echo "make setup      only install into .venv (TORCH=cpu: without CUDA)"
 	@echo "make lint       style and types"

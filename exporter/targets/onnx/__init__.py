@@ -19,7 +19,6 @@ from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.lower import lower, stored_model
 from exporter.targets.onnx.session import OnnxSession
 
-
 PRECISIONS = ("fp32", "fp16", "int8")
 FLAVOURS = ("optimized", "portable")
 

@@ -16,6 +16,7 @@ from program_edits import (
     replace_text,
     rewrite,
 )
+from small_models import MAX_POSITIONS
 from small_programs import BLOCKS
 
 from exporter.targets.executorch.module import MASKED
@@ -113,6 +114,9 @@ def _descriptions() -> Iterator[ProgramCorruption]:
     yield says("a layer that is none", "structure", first, first.replace("query", "quirk"))
     yield says("no layer order", "structure", "layer_order", "layer_ordnn")
     yield says("outputs renamed", "outputs", '["logits"]', '["scores"]')
+    for name, check, positions in (("more", "signature", 41), ("fewer", UNUSABLE, 39)):
+        edit = replace_bytes(struct.pack("<q", MAX_POSITIONS), struct.pack("<q", positions))
+        yield ProgramCorruption(f"{name} positions", check, edit)
     yield says("inputs exchanged", "signature", '["input_ids", ', '["input_idx", ')
     yield says("another backend", UNUSABLE, "xnnpack", "xnnpacc")
     buckets = {"flavour": "buckets", "changes": {"task": "token-classification"}}

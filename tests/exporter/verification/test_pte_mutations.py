@@ -123,6 +123,18 @@ def failures_of_the_lowering(corruption: EncoderCorruption, folder: Path) -> set
     return {check.name for check in checks if not check.passed}
 
 
+def test_every_check_of_the_gate_has_something_to_catch(
+    target: TargetWithTwins, programs: Programs
+) -> None:
+    program = programs("fp32")
+    report, _ = prove(target, program.spec, program.path, program.model)
+    assert report.passed
+    caught = {corruption.check for corruption in program_corruptions()} - {UNUSABLE}
+    for corruption in encoder_corruptions():
+        caught |= set(corruption.checks)
+    assert {check.name for check in report.checks} == caught
+
+
 @pytest.mark.parametrize(
     "corruption", encoder_corruptions(), ids=lambda c: f"{c.name}-{c.precision}"
 )
