@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code. Errors are one line on standard error."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     options = command_line().parse_args(words)
-    errors = Console(stderr=True)
+    # The stream of now: what is silenced around a step must not silence the step's own line.
+    errors = Console(file=sys.stderr)
     try:
         outcome = _COMMANDS[options.command](options, words, errors)
     except ExportError as error:

@@ -1,5 +1,8 @@
 """The two ways in which a command says no. Both carry the cause and the next step."""
 
+#: The next step where a file of ours is not what it was.
+REBUILD = "Build it again: squeezebert-export build MODEL OUT --force"
+
 
 class ExportError(Exception):
     """Base of the errors that are shown to the user as one line, without a traceback."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from exporter.baselines.base import StockArtifact, quietly, require_targets, stock_artifacts
+from exporter.baselines.base import StockArtifact, require_targets, stock_artifacts
 from exporter.baselines.comparison import compare_stock
 from exporter.bundle_folder import artifact_record, find_bundle, save, start_manifest, versions
 from exporter.checkpoint import Checkpoint, load
@@ -27,6 +27,7 @@ from exporter.manifest import ArtifactRecord, Manifest
 from exporter.model.config import Task
 from exporter.model.reference import transformers_model
 from exporter.progress import Progress, SilentProgress
+from exporter.quiet import quietly
 from exporter.verification.report import GateReport
 
 DEFAULT_TARGETS = ("onnx",)

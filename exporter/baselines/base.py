@@ -5,29 +5,16 @@ The stock exports of a target are the module ``exporter.baselines.stock_TARGET``
 """
 
 import importlib
-import logging
 import pkgutil
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
-from exporter.model.config import Task
 from exporter.progress import Progress
 from exporter.targets.base import Array, TensorSpec
-
-INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
-OUTPUT_NAMES: Mapping[Task, tuple[str, ...]] = {
-    "sequence-classification": ("logits",),
-    "token-classification": ("logits",),
-    "question-answering": ("start_logits", "end_logits"),
-    "masked-lm": ("logits",),
-    "feature-extraction": ("last_hidden_state",),
-}
 
 _MODULE_PREFIX = "stock_"
 
@@ -96,19 +83,3 @@ def stock_artifacts(
     stock = importlib.import_module(f"{__package__}.{_MODULE_PREFIX}{target}")
     artifacts: tuple[StockArtifact, ...] = stock.stock_artifacts(module, checkpoint, out, progress)
     return artifacts
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Without the libraries' warnings and logs (torchvision, axis names, deprecations).
-
-    None of them concerns our users.
-    """
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from exporter.baselines.base import INPUT_NAMES, OUTPUT_NAMES, KeptWeights
+from exporter.baselines.base import KeptWeights
 from exporter.checkpoint import Checkpoint
 from exporter.model.reference import reference_outputs
-from exporter.targets.base import Array
+from exporter.targets.base import INPUTS, OUTPUTS, Array
 from exporter.verification.report import Check
 
 _SEED = 0
@@ -41,11 +41,10 @@ def compare_stock(
         types = torch.zeros_like(ids)
         expected, _ = reference_outputs(module, ids, mask, types)
         feed = {
-            name: tensor.numpy()
-            for name, tensor in zip(INPUT_NAMES, (ids, mask, types), strict=True)
+            name: tensor.numpy() for name, tensor in zip(INPUTS, (ids, mask, types), strict=True)
         }
         outputs = run(feed)
-        for name in OUTPUT_NAMES[task]:  # BERT without a head has its pooler as a second output
+        for name in OUTPUTS[task]:  # BERT without a head has its pooler as a second output
             found, wanted = outputs[name], expected[name].numpy()
             finite = finite and bool(np.isfinite(found).all())
             difference = max(difference, float(np.abs(found - wanted).max()))

@@ -5,10 +5,7 @@ int8 is the PT2E recipe of ExecuTorch's documentation
 """
 
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +13,15 @@ import torch
 from torch import nn
 
 from exporter.baselines.base import (
-    INPUT_NAMES,
-    OUTPUT_NAMES,
     KeptWeights,
     StockArtifact,
-    quietly,
 )
 from exporter.bundle_folder import artifact_metadata
 from exporter.checkpoint import Checkpoint
 from exporter.model.config import Task
 from exporter.progress import Progress
-from exporter.targets.base import Array, TensorSpec
+from exporter.quiet import quietly, without_native_errors
+from exporter.targets.base import INPUTS, OUTPUTS, Array, TensorSpec
 
 FP32_PATH = "executorch/model.pte"
 SDPA_PATH = "executorch/model_sdpa.pte"
@@ -101,7 +96,7 @@ def export_stock(module: Any, checkpoint: Checkpoint) -> torch.export.ExportedPr
     example, shapes = _example(checkpoint)
     with quietly(), torch.no_grad():
         return torch.export.export(
-            _Positional(module, OUTPUT_NAMES[checkpoint.model.task]),
+            _Positional(module, OUTPUTS[checkpoint.model.task]),
             example,
             dynamic_shapes=shapes,
         )
@@ -140,7 +135,7 @@ def lower_stock(
     program: torch.export.ExportedProgram, path: Path, constants: Mapping[str, str | int]
 ) -> None:
     """Lower ``program`` to XNNPACK and write it to ``path``, ``constants`` as methods."""
-    with quietly(), _without_native_messages(), torch.no_grad():
+    with quietly(), without_native_errors(), torch.no_grad():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import EdgeCompileConfig, to_edge_transform_and_lower
 
@@ -177,16 +172,16 @@ class PteSession:
     """A stock artifact in ExecuTorch's runtime, on the CPU."""
 
     def __init__(self, path: Path, task: Task) -> None:
-        with quietly(), _without_native_messages():
+        with quietly(), without_native_errors():
             import executorch.kernels.quantized  # noqa: F401 - registers operators
             from executorch.extension.pybindings.portable_lib import _load_for_executorch
 
             self._module = _load_for_executorch(str(path))
             meta = self._module.method_meta(_METHOD)
-        self._names = OUTPUT_NAMES[task]
+        self._names = OUTPUTS[task]
         self.inputs = tuple(
             _tensor(name, meta.input_tensor_meta(index), by_token=True)
-            for index, name in enumerate(INPUT_NAMES)
+            for index, name in enumerate(INPUTS)
         )
         self.outputs = tuple(
             _tensor(name, meta.output_tensor_meta(index), by_token=task not in _POOLED_TASKS)
@@ -196,9 +191,9 @@ class PteSession:
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """One row after the other: the batch is always 1."""
         rows = []
-        for row in zip(*(inputs[name] for name in INPUT_NAMES), strict=True):
+        for row in zip(*(inputs[name] for name in INPUTS), strict=True):
             feed = tuple(torch.tensor(values).unsqueeze(0) for values in row)
-            with _without_native_messages():
+            with without_native_errors():
                 rows.append(self._module.run_method(_METHOD, feed))
         return {
             name: torch.cat(values).numpy()
@@ -233,8 +228,8 @@ def _constants(checkpoint: Checkpoint, precision: str, flavour: str) -> dict[str
         "token_types": config.token_types,
         "layers": config.layers,
         "hidden_size": config.hidden_size,
-        "input_names": json.dumps(INPUT_NAMES),
-        "output_names": json.dumps(OUTPUT_NAMES[checkpoint.model.task]),
+        "input_names": json.dumps(INPUTS),
+        "output_names": json.dumps(OUTPUTS[checkpoint.model.task]),
     }
 
 
@@ -259,17 +254,3 @@ def _kept_weights(graph: Any) -> KeptWeights:
             if isinstance(value, torch.Tensor) and value.ndim > 1 and value.dtype != torch.int64:
                 weights.append(value.dtype == torch.float32)
     return KeptWeights(count=sum(weights), total=len(weights))
-
-
-@contextmanager
-def _without_native_messages() -> Iterator[None]:
-    """Without what the runtime's C++ code writes, through Python or past it, to standard error."""
-    sys.stderr.flush()
-    real = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nothing, redirect_stderr(nothing):
-            os.dup2(nothing.fileno(), 2)
-            yield
-    finally:
-        os.dup2(real, 2)
-        os.close(real)

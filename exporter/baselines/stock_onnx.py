@@ -9,10 +9,11 @@ import onnxruntime
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from exporter.baselines.base import INPUT_NAMES, OUTPUT_NAMES, StockArtifact, quietly
+from exporter.baselines.base import StockArtifact
 from exporter.checkpoint import Checkpoint
 from exporter.progress import Progress
-from exporter.targets.base import Array, TensorSpec
+from exporter.quiet import quietly
+from exporter.targets.base import INPUTS, OUTPUTS, Array, TensorSpec
 
 FP32_PATH, INT8_PATH = "onnx/model.onnx", "onnx/model_int8.onnx"
 
@@ -26,7 +27,7 @@ def stock_artifacts(
     progress: Progress,  # noqa: ARG001 - as for every target
 ) -> tuple[StockArtifact, ...]:
     """fp32 and int8; int8 is made from the fp32 artifact in ``out``."""
-    names = OUTPUT_NAMES[checkpoint.model.task]
+    names = OUTPUTS[checkpoint.model.task]
 
     def export(path: Path) -> None:
         export_stock(module, checkpoint, path)
@@ -55,7 +56,7 @@ def export_stock(module: Any, checkpoint: Checkpoint, path: Path) -> None:
     config = checkpoint.model.config
     # Sizes above one, so that neither axis is taken for a constant.
     ids = torch.ones(2, min(16, config.max_positions), dtype=torch.int64)
-    example = {name: torch.zeros_like(ids) for name in INPUT_NAMES}
+    example = {name: torch.zeros_like(ids) for name in INPUTS}
     example["attention_mask"] = ids
     batch = torch.export.Dim("batch")
     sequence = torch.export.Dim("sequence", max=config.max_positions)
@@ -65,9 +66,9 @@ def export_stock(module: Any, checkpoint: Checkpoint, path: Path) -> None:
             (),
             str(path),
             kwargs=example,
-            input_names=list(INPUT_NAMES),
-            output_names=list(OUTPUT_NAMES[checkpoint.model.task]),
-            dynamic_shapes={name: {0: batch, 1: sequence} for name in INPUT_NAMES},
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS[checkpoint.model.task]),
+            dynamic_shapes={name: {0: batch, 1: sequence} for name in INPUTS},
             dynamo=True,
             external_data=False,
             verbose=False,

@@ -6,9 +6,10 @@ configuration that leaves a field out means the same here as there.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
 
+import numpy.typing as npt
 import torch
 
 from exporter.errors import UserError
@@ -206,12 +207,18 @@ class SourceModel:
 
     ``weights`` holds contiguous fp32 tensors under the canonical names of ``EncoderModel``.
     ``labels`` names the classes of the classification tasks and is None for the others.
+
+    ``calibration`` are inputs by name (int64 [1, T] each), one entry a text, from which schemes
+    with static activations take their ranges. ``ranges`` are such ranges: the largest absolute
+    value that enters the linear layer of that name.
     """
 
     config: EncoderConfig
     task: Task
     labels: tuple[str, ...] | None
     weights: Mapping[str, torch.Tensor]
+    calibration: tuple[Mapping[str, npt.NDArray[Any]], ...] = ()
+    ranges: Mapping[str, float] = field(default_factory=dict)
 
 
 def architecture(family: Family, task: Task) -> str:
@@ -226,10 +233,10 @@ def _refuse_unsupported(values: Mapping[str, Any]) -> None:
             f"position_embedding_type is {positions!r}: only absolute positions are supported.",
             "Choose a checkpoint with absolute positions.",
         )
-    for field in ("is_decoder", "add_cross_attention", "is_encoder_decoder", "pruned_heads"):
-        if values.get(field):
+    for name in ("is_decoder", "add_cross_attention", "is_encoder_decoder", "pruned_heads"):
+        if values.get(name):
             raise UserError(
-                f"The configuration sets {field}, which is not supported.",
+                f"The configuration sets {name}, which is not supported.",
                 "Choose a plain encoder checkpoint.",
             )
 

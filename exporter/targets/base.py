@@ -14,6 +14,17 @@ from exporter.model.config import EncoderConfig, SourceModel, Task
 
 Array = npt.NDArray[Any]
 
+#: Names of the inputs of every artifact, in order.
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+#: Names of its outputs, in order.
+OUTPUTS: Mapping[Task, tuple[str, ...]] = {
+    "sequence-classification": ("logits",),
+    "token-classification": ("logits",),
+    "question-answering": ("start_logits", "end_logits"),
+    "masked-lm": ("logits",),
+    "feature-extraction": ("last_hidden_state",),
+}
+
 
 @dataclass(frozen=True)
 class ArtifactSpec:
@@ -87,16 +98,6 @@ class Target(Protocol):
     """One runtime for which artifacts are made."""
 
     name: str
-
-    @property
-    def precisions(self) -> tuple[str, ...]:
-        """Names of the precisions that it has."""
-        ...
-
-    @property
-    def flavours(self) -> tuple[str, ...]:
-        """Names of the flavours that it has."""
-        ...
 
     @property
     def backends(self) -> tuple[str, ...]:

@@ -12,13 +12,12 @@ from pathlib import Path
 
 import torch
 
-from exporter.errors import UserError
+from exporter.errors import REBUILD, UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import ArtifactSpec, Coverage, Session, StoredTensor, TensorSpec
 from exporter.targets.executorch.backends.base import Backend, backend_names, find_backend
 from exporter.targets.executorch.lower import CALLING
-from exporter.targets.executorch.native_log import REBUILD
 from exporter.targets.executorch.program import Activation, Argument, read_program
 
 #: The scheme of a precision, where it has another name.
@@ -30,14 +29,6 @@ class ExecutorchTarget:
     """See ``exporter.targets.base.Target``."""
 
     name = "executorch"
-
-    @property
-    def precisions(self) -> tuple[str, ...]:
-        return tuple({p: None for backend in _backends() for p in backend.precisions})
-
-    @property
-    def flavours(self) -> tuple[str, ...]:
-        return tuple({f: None for backend in _backends() for f in backend.flavours})
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -138,10 +129,6 @@ class ExecutorchTarget:
 
     def files(self, path: Path) -> tuple[Path, ...]:
         return (path,)
-
-
-def _backends() -> tuple[Backend, ...]:
-    return tuple(map(find_backend, backend_names()))
 
 
 def _path(precision: str, flavour: str, backend: str) -> str:

@@ -1,11 +1,7 @@
 """From a module to a .pte file, the same way for every backend."""
 
-import contextlib
 import json
-import logging
-import os
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +10,11 @@ from executorch.backends.transforms.remove_clone_ops import RemoveCloneOpsTransf
 from executorch.exir import EdgeCompileConfig, EdgeProgramManager, to_edge_transform_and_lower
 from executorch.exir.backend.partitioner import Partitioner
 
-from exporter.model.config import EncoderConfig, SourceModel, Task
+from exporter.model.config import EncoderConfig, SourceModel
+from exporter.quiet import quietly
+from exporter.targets.base import INPUTS, OUTPUTS
 from exporter.targets.executorch.module import MobileEncoder
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-OUTPUTS: Mapping[Task, tuple[str, ...]] = {
-    "sequence-classification": ("logits",),
-    "token-classification": ("logits",),
-    "question-answering": ("start_logits", "end_logits"),
-    "masked-lm": ("logits",),
-    "feature-extraction": ("last_hidden_state",),
-}
 METHOD = "forward"
 #: Metadata that is a number; each entry of the metadata is a constant method.
 INTEGERS = ("max_length", "max_positions")
@@ -89,23 +79,6 @@ def buckets(config: EncoderConfig) -> tuple[int, ...]:
 def method_name(length: int) -> str:
     """Name of the method for ``length`` tokens in the flavour ``buckets``."""
     return f"{METHOD}_{length}"
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Without what ExecuTorch and PyTorch print about themselves while they lower."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            Path(os.devnull).open("w") as nowhere,
-            contextlib.redirect_stderr(nowhere),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)
 
 
 def _export(module: MobileEncoder, length: int, *, dynamic: bool) -> torch.export.ExportedProgram:

@@ -3,17 +3,16 @@
 Its exceptions carry a number only, which several causes share; names are in the log.
 """
 
-import contextlib
-import io
-import os
 import re
 import tempfile
 from collections.abc import Callable
 from typing import TypeVar
 
+from exporter.errors import REBUILD
+from exporter.quiet import native_errors_into
+
 Result = TypeVar("Result")
 
-REBUILD = "Build it again: squeezebert-export build MODEL OUT --force"
 _INSTALL = "Install the versions of this project: pip install -r requirements.lock"
 
 #: What a line of the log means, and the next step. The first rule that fits any line counts.
@@ -49,22 +48,15 @@ class NativeError(Exception):
 
 def listen(action: Callable[[], Result]) -> Result:
     """``action()``, and nothing of the runtime's log on the screen. Raises NativeError."""
-    # Some calls write to Python's stream, others to the descriptor. The stream is never closed:
-    # another thread (a progress line) may have got hold of it.
-    stream = io.StringIO()
+    # Some calls write to Python's stream, others to the descriptor.
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        screen = os.dup(2)
-        os.dup2(log.fileno(), 2)
         try:
-            with contextlib.redirect_stderr(stream):
+            with native_errors_into(log) as stream:
                 return action()
         except RuntimeError as error:
             log.seek(0)
             lines = [*log.read().splitlines(), *stream.getvalue().splitlines()]
             raise _explained(lines, str(error)) from error
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)
 
 
 def _explained(log: list[str], message: str) -> NativeError:

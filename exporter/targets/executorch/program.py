@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.errors import UserError
+from exporter.errors import REBUILD, UserError
 from exporter.targets.executorch.constant import ConstantReference, byte_count, known
 from exporter.targets.executorch.container import Container, element, open_container
 from exporter.targets.executorch.flatbuffer import Damaged, Record
@@ -150,7 +150,7 @@ def read_program(path: Path) -> Program:
         cause = error.strerror if isinstance(error, OSError) else error
         raise UserError(
             f"{path} cannot be read as an ExecuTorch program: {cause}.",
-            "Build it again: squeezebert-export build MODEL OUT --force",
+            REBUILD,
         ) from error
 
 

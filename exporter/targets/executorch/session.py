@@ -14,12 +14,11 @@ import torch
 from executorch.devtools import Inspector
 from executorch.extension.pybindings import portable_lib
 
-from exporter.errors import UserError
-from exporter.targets.base import Array
+from exporter.errors import REBUILD, UserError
+from exporter.targets.base import INPUTS, Array
 from exporter.targets.executorch.constant import ConstantReference, byte_count, known
-from exporter.targets.executorch.inputs import check_inputs
-from exporter.targets.executorch.lower import INPUTS, METHOD, SIZES, method_name
-from exporter.targets.executorch.native_log import REBUILD, NativeError, listen
+from exporter.targets.executorch.lower import METHOD, SIZES, method_name
+from exporter.targets.executorch.native_log import NativeError, listen
 from exporter.targets.executorch.program import (
     Activation,
     Argument,
@@ -28,6 +27,7 @@ from exporter.targets.executorch.program import (
     Program,
     read_program,
 )
+from exporter.targets.inputs import check_inputs
 
 #: The tracer starts every value that it keeps at a multiple of this.
 _TRACED_ALIGNMENT = 64
@@ -43,6 +43,9 @@ class ExecutorchSession:
     With ``taps``, ``run`` also returns the hidden states ``hidden.0`` (embeddings) to
     ``hidden.N``, each [B, T, H], the last one [B, 1, H] in a sequence classifier: the same file,
     its LayerNorms watched by the runtime's tracer (they run outside the delegate).
+
+    Raises UserError where ``path`` is no file, is cut off or damaged, needs a backend or kernel
+    that this installation lacks, or does not say what its inputs and outputs are.
     """
 
     def __init__(self, path: Path, threads: int = 1, taps: bool = False) -> None:
@@ -76,7 +79,7 @@ class ExecutorchSession:
         Raises UserError for inputs of another name, type or shape, for ids outside the tables, and
         for sequences longer than the model.
         """
-        check_inputs(inputs, self._sizes, self._positions)
+        check_inputs(inputs, self._positions, self._sizes)
         batch = np.shape(inputs[INPUTS[0]])[0]
         rows = [
             self._run_one({name: inputs[name][row : row + 1] for name in INPUTS})

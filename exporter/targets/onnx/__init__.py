@@ -27,9 +27,6 @@ class OnnxTarget:
     """See ``exporter.targets.base.Target``."""
 
     name = "onnx"
-
-    precisions = PRECISIONS
-    flavours = FLAVOURS
     backends = ()
     offers = "onnx has fp32, fp16, int8, each optimized or portable"
 
@@ -41,9 +38,9 @@ class OnnxTarget:
         return tuple(
             ArtifactSpec(self.name, precision, flavour, _path(precision, flavour))
             for flavour in flavours
-            if flavour in self.flavours
-            for precision in precisions or self.precisions
-            if precision in self.precisions
+            if flavour in FLAVOURS
+            for precision in precisions or PRECISIONS
+            if precision in PRECISIONS
         )
 
     def scheme(self, precision: str) -> str:

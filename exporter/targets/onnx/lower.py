@@ -16,6 +16,7 @@ import onnx
 from exporter.model.config import Activation, EncoderConfig, SourceModel, Task
 from exporter.model.folding import fold_residual_biases
 from exporter.quantization.schemes import find_scheme
+from exporter.targets.base import INPUTS
 from exporter.targets.onnx.arithmetic import (
     Arithmetic,
     FloatArithmetic,
@@ -26,8 +27,6 @@ from exporter.targets.onnx.arithmetic import (
 )
 from exporter.targets.onnx.attention import Attention, BasicAttention, FusedAttention
 from exporter.targets.onnx.graph import FLOAT, INT64, GraphBuilder
-
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def tap(index: int) -> str:

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper
 
-from exporter.errors import UserError
-from exporter.targets.base import Array
+from exporter.errors import REBUILD, UserError
+from exporter.targets.base import INPUTS, Array
+from exporter.targets.inputs import check_inputs
 from exporter.targets.onnx.graph import FLOAT
-from exporter.targets.onnx.lower import INPUTS, tap
+from exporter.targets.onnx.lower import tap
 
 #: Nothing below fatal: errors are raised as well, and warnings are about the optimizer.
 _FATAL_ONLY = 4
@@ -41,7 +41,7 @@ class OnnxSession:
         except Exception as error:  # ONNX Runtime and protobuf raise many unrelated types
             raise UserError(
                 f"{path} cannot be opened by ONNX Runtime: {_first_line(error)}.",
-                "Build it again: squeezebert-export build MODEL OUT --force",
+                REBUILD,
             ) from error
         self._names = [output.name for output in self._session.get_outputs()]
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -52,7 +52,7 @@ class OnnxSession:
 
         Raises UserError for inputs of another name, type or shape, or longer than the model.
         """
-        self._check(inputs)
+        check_inputs(inputs, self._positions)
         try:
             values = self._session.run(self._names, dict(inputs))
         except Exception as error:
@@ -62,40 +62,6 @@ class OnnxSession:
             ) from error
         results = dict(zip(self._names, values, strict=True))
         return {name: self._unflatten(name, value, inputs) for name, value in results.items()}
-
-    def _check(self, inputs: Mapping[str, Array]) -> None:
-        shapes = {name: np.shape(inputs[name]) if name in inputs else () for name in INPUTS}
-        types = {name: getattr(inputs.get(name), "dtype", None) for name in INPUTS}
-        shape = shapes[INPUTS[0]]
-        if (
-            set(inputs) != set(INPUTS)
-            or set(shapes.values()) != {shape}
-            or set(types.values()) != {np.dtype(np.int64)}
-            or len(shape) != 2
-            or 0 in shape
-        ):
-            given = {
-                name: (str(getattr(value, "dtype", type(value).__name__)), np.shape(value))
-                for name, value in inputs.items()
-            }
-            raise UserError(
-                f"The inputs are {given}.",
-                f"Give {', '.join(INPUTS)}, each int64 [batch, sequence], of one shape.",
-            )
-        for name in (INPUTS[0], INPUTS[2]):
-            # ONNX lets a negative index count from the end: a wrong answer without any error.
-            if inputs[name].min() < 0:
-                raise UserError(
-                    f"{name} has the negative value {inputs[name].min()}.",
-                    "Check that the ids are inside the vocabulary.",
-                )
-        if not np.isin(inputs[INPUTS[1]], (0, 1)).all():
-            raise UserError("attention_mask has values other than 0 and 1.", "Mask with 0 and 1.")
-        if self._positions and shape[1] > self._positions:
-            raise UserError(
-                f"The sequence has {shape[1]} tokens; the model has {self._positions} positions.",
-                "Truncate the text.",
-            )
 
     @staticmethod
     def _unflatten(name: str, value: Array, inputs: Mapping[str, Array]) -> Array:

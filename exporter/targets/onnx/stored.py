@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, external_data_helper, numpy_helper
 
-from exporter.errors import UserError
+from exporter.errors import REBUILD, UserError
 from exporter.model.config import EncoderConfig, Task
 from exporter.model.weights import weight_shapes
 from exporter.quantization.kept import KEPT
@@ -34,7 +34,7 @@ def read(path: Path, weights: bool = True) -> onnx.ModelProto:
     except Exception as error:  # protobuf and onnx raise unrelated types
         raise UserError(
             f"{path} is no readable ONNX file ({type(error).__name__}).",
-            "Build it again: squeezebert-export build MODEL OUT --force",
+            REBUILD,
         ) from error
 
 

@@ -29,8 +29,6 @@ class FakeTarget:
     """
 
     name: str = "fake"
-    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
-    flavours: tuple[str, ...] = ("optimized",)
     backends: tuple[str, ...] = ()
     offers: str = "fake has fp32, fp16, int8"
     code: str = "1"
@@ -44,8 +42,8 @@ class FakeTarget:
         return tuple(
             ArtifactSpec("fake", p, f, f"fake/model{suffixes[p]}.json")
             for f in flavours
-            if f in self.flavours
-            for p in precisions or self.precisions
+            if f == "optimized"
+            for p in precisions or suffixes
             if p in suffixes
         )
 

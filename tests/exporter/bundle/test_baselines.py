@@ -15,13 +15,13 @@ from tiny_checkpoint import write_checkpoint
 import exporter
 from exporter import baselines
 from exporter.baselines import build_baseline, stock_onnx
-from exporter.baselines.base import INPUT_NAMES
 from exporter.baselines.comparison import compare_stock
 from exporter.baselines.stock_onnx import FP32_PATH, INT8_PATH, OnnxSession, export_stock
 from exporter.cli import main
 from exporter.errors import CheckFailed, UserError
 from exporter.manifest import read_manifest
 from exporter.recheck import verify
+from exporter.targets.base import INPUTS
 
 SCHEMA = Path(exporter.__file__).parent / "schema" / "manifest.schema.json"
 
@@ -66,7 +66,7 @@ def test_batch_and_sequence_are_dynamic(stock):
     for path in (FP32_PATH, INT8_PATH):
         session = onnxruntime.InferenceSession(stock / path)
         for shape in ((1, 1), (3, 7), (2, 16)):
-            feed = {n: np.ones(shape, dtype=np.int64) for n in INPUT_NAMES}
+            feed = {n: np.ones(shape, dtype=np.int64) for n in INPUTS}
             assert session.run(None, feed)[0].shape == (shape[0], 3)
 
 

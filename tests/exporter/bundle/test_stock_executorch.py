@@ -15,7 +15,7 @@ from tiny_checkpoint import LABELS, write_checkpoint
 
 import exporter
 from exporter.baselines import build_baseline, stock_executorch
-from exporter.baselines.base import INPUT_NAMES, OUTPUT_NAMES, KeptWeights
+from exporter.baselines.base import KeptWeights
 from exporter.baselines.stock_executorch import (
     FP32_PATH,
     INT8_PATH,
@@ -29,7 +29,9 @@ from exporter.cli import main
 from exporter.errors import CheckFailed, UserError
 from exporter.manifest import read_manifest
 from exporter.model.reference import reference_outputs, transformers_model
+from exporter.quiet import without_native_errors
 from exporter.recheck import verify
+from exporter.targets.base import INPUTS, OUTPUTS
 
 SCHEMA = Path(exporter.__file__).parent / "schema" / "manifest.schema.json"
 POSITIONS = 16
@@ -82,7 +84,7 @@ def check_bundle(out):
     for artifact in manifest.artifacts:
         assert artifact.target == "executorch"
         declared = [(t.name, t.dtype, t.shape) for t in artifact.inputs]
-        assert declared == [(name, "int64", (1, "sequence")) for name in INPUT_NAMES]
+        assert declared == [(name, "int64", (1, "sequence")) for name in INPUTS]
         session = PteSession(out / artifact.path, manifest.model.task)
         for length in (1, 2, POSITIONS):
             values = session.run(inputs(length))
@@ -157,7 +159,7 @@ def test_artifacts_say_what_they_are(squeezebert):
     assert json.loads(constant("labels")) == ["größer", "middle", "high"]
     assert constant("source_hash") == manifest.model.source_hash
     assert constant("tokenizer_hash") == manifest.tokenizer.hash
-    assert json.loads(constant("input_names")) == list(INPUT_NAMES)
+    assert json.loads(constant("input_names")) == list(INPUTS)
     assert json.loads(constant("output_names")) == ["logits"]
     assert constant("max_positions") == POSITIONS
     assert constant("max_length") == manifest.model.max_length
@@ -165,7 +167,7 @@ def test_artifacts_say_what_they_are(squeezebert):
 
 
 @pytest.mark.parametrize("family", ["squeezebert", "bert"])
-@pytest.mark.parametrize("task", sorted(OUTPUT_NAMES))
+@pytest.mark.parametrize("task", sorted(OUTPUTS))
 def test_every_task_exports_with_its_outputs(family, task, tmp_path):
     labels = LABELS if task.endswith("classification") else None
     source = write_checkpoint(
@@ -179,8 +181,8 @@ def test_every_task_exports_with_its_outputs(family, task, tmp_path):
         feed[1][:, length // 2 + 1 :] = 0
         expected, _ = reference_outputs(module, *feed)
         found = program(*feed)
-        assert len(found) == len(OUTPUT_NAMES[task])
-        for name, values in zip(OUTPUT_NAMES[task], found, strict=True):
+        assert len(found) == len(OUTPUTS[task])
+        for name, values in zip(OUTPUTS[task], found, strict=True):
             torch.testing.assert_close(values, expected[name])
 
 
@@ -201,7 +203,7 @@ def test_sdpa_is_sdpa_and_only_there(tmp_path, monkeypatch):
             pass
 
         def run(self, feed):
-            names = OUTPUT_NAMES["sequence-classification"]
+            names = OUTPUTS["sequence-classification"]
             return {name: np.zeros((len(feed["input_ids"]), 3)) for name in names}
 
     monkeypatch.setattr(stock_executorch, "lower_stock", record)
@@ -273,7 +275,7 @@ def test_a_full_disk_is_no_failed_check(tmp_path, monkeypatch):
 
 
 def test_native_messages_are_kept_away_and_come_back(capfd):
-    with stock_executorch._without_native_messages():
+    with without_native_errors():
         os.write(2, b"reading soc0")
     os.write(2, b"own words")
     assert capfd.readouterr().err == "own words"

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from exporter.errors import UserError
-from exporter.targets.base import Array
+from exporter.errors import REBUILD, UserError
+from exporter.targets.base import INPUTS, Array
 from exporter.targets.executorch.backends.graph import (
-    REBUILD,
     DelegateGraph,
     Dialect,
     Operand,
@@ -23,9 +22,9 @@ from exporter.targets.executorch.backends.graph import (
     only_call,
 )
 from exporter.targets.executorch.constant import ConstantReference
-from exporter.targets.executorch.inputs import check_inputs
-from exporter.targets.executorch.lower import INPUTS, SIZES
+from exporter.targets.executorch.lower import SIZES
 from exporter.targets.executorch.program import Activation, Program
+from exporter.targets.inputs import check_inputs
 
 
 class Unknown(Exception):
@@ -61,7 +60,7 @@ class EvaluatedSession:
         Raises UserError for inputs of another name, type or shape, for ids outside the tables, for
         sequences longer than the model, and for what cannot be evaluated.
         """
-        check_inputs(inputs, self._sizes, self._positions)
+        check_inputs(inputs, self._positions, self._sizes)
         batch = np.shape(inputs[INPUTS[0]])[0]
         with torch.no_grad():
             rows = [

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.errors import UserError
+from exporter.errors import REBUILD, UserError
 from exporter.targets.executorch.constant import ConstantReference
 from exporter.targets.executorch.container import open_container
 from exporter.targets.executorch.flatbuffer import Damaged
@@ -16,8 +16,6 @@ from exporter.targets.executorch.program import (
     Program,
     read_program,
 )
-
-REBUILD = "Build it again: squeezebert-export build MODEL OUT --force"
 
 
 @dataclass(frozen=True)

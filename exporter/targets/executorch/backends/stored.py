@@ -15,7 +15,7 @@ import numpy as np
 
 from exporter.model.config import EncoderConfig, Task
 from exporter.model.weights import weight_shapes
-from exporter.targets.base import Array, Coverage, StoredTensor
+from exporter.targets.base import INPUTS, Array, Coverage, StoredTensor
 from exporter.targets.executorch.backends.graph import (
     Delegated,
     DelegateGraph,
@@ -25,7 +25,7 @@ from exporter.targets.executorch.backends.graph import (
     read_delegated,
 )
 from exporter.targets.executorch.constant import ConstantReference
-from exporter.targets.executorch.lower import INPUTS
+from exporter.targets.executorch.module import norm_order
 from exporter.targets.executorch.program import Activation, DelegateCall, KernelCall, Program
 
 _BITS = {"float32": 32, "float16": 16}
@@ -128,7 +128,7 @@ def _tensor(name: str, groups: list[Array], bits: int) -> StoredTensor:
 def _parts(
     found: Delegated, dialect: Dialect, config: EncoderConfig, task: Task
 ) -> Iterator[_Part]:
-    layers, norms = _layer_order(config, task), _norm_order(config, task)
+    layers, norms = _layer_order(config, task), norm_order(config, task)
     origins = _origins(found, dialect)
     for operator in found.graph.operators:
         names: tuple[str, ...] = ()
@@ -196,12 +196,3 @@ def _layer_order(config: EncoderConfig, task: Task) -> Iterator[tuple[str, int]]
         "feature-extraction": (),
     }
     yield from ((name, 0) for name in heads[task])
-
-
-def _norm_order(config: EncoderConfig, task: Task) -> Iterator[str]:
-    yield "embeddings.norm"
-    for index in range(config.layers):
-        yield f"layers.{index}.attention.norm"
-        yield f"layers.{index}.feed_forward.norm"
-    if task == "masked-lm":
-        yield "head.norm"

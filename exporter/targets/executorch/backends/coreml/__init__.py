@@ -6,10 +6,10 @@ from pathlib import Path
 from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.schemes import fp16_compute
+from exporter.quiet import apart
 from exporter.targets.base import Coverage, StoredTensor
 from exporter.targets.executorch.arithmetic import FloatArithmetic
 from exporter.targets.executorch.backends import stored
-from exporter.targets.executorch.backends.apart import apart
 from exporter.targets.executorch.backends.coreml.dialect import DIALECT
 from exporter.targets.executorch.backends.evaluation import EvaluatedSession
 from exporter.targets.executorch.backends.graph_structure import graph_structure

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.targets.executorch.backends.apart import apart
+from exporter.quiet import apart
 from exporter.targets.executorch.backends.coreml.package import Package, read_package
 from exporter.targets.executorch.backends.graph import (
     DelegateGraph,
