@@ -21,6 +21,10 @@ examples:
   squeezebert-export build squeezebert/squeezebert-mnli out/mnli --eval-data mnli_dev.tsv.gz
   squeezebert-export build ./my-model out/mine --labels negative,positive --precision fp32,int8
   squeezebert-export build ./my-model out/mine --target onnx,executorch --precision int8
+  squeezebert-export build ./my-model out/mine --target coreml --precision fp16,int4 \\
+      --flavour optimized,fixed_logits
+  squeezebert-export build ./my-model out/mine --target coreml --precision w8a8 \\
+      --calibration-data train.tsv
   squeezebert-export build ./my-model out/mine --dry-run
 
 Run the same command again to continue after an interruption: finished artifacts are kept. The
@@ -28,10 +32,25 @@ evaluation file is tab-separated UTF-8 (.gz allowed) with a header: text and lab
 hypothesis and label.
 """
 
+_FLAVOURS = """\
+flavours:
+  optimized   the fastest form (of coreml: laid out for the Neural Engine; texts of 32, 64, 128, 256
+              or 512 tokens, or --lengths; the label and the probabilities beside the logits)
+  portable    onnx: standard operators only
+  buckets     executorch: a method for each of a few lengths (--lengths, default: 32, 64, 128,
+              256, 384, 512, as far as the model goes)
+  of coreml, joined with underscores in this order (sequence_fixed_logits):
+  sequence    the plain layout (1, S, C), for CPU and GPU
+  fixed       texts of 128 tokens, or --lengths N, only (runs on iOS 17)
+  ranged      texts of any length up to the model's, or --lengths N (CPU and GPU, iOS 17)
+  logits      no label and no probabilities
+"""
+
 _VERIFY_EXAMPLES = """\
 examples:
   squeezebert-export verify out/intents
   squeezebert-export verify out/mine --source ./my-model
+  squeezebert-export verify out/mine --calibration-data train.tsv
 """
 
 _EVALUATE_EXAMPLES = """\
@@ -50,6 +69,8 @@ examples:
   squeezebert-export predict out/mnli --text "A man sleeps." --text-pair "Nobody is awake."
   squeezebert-export predict out/qa --text "Who wrote it?" --text-pair "Ann wrote the book."
   squeezebert-export predict out/mlm --text "Paris is the [MASK] of France."
+  squeezebert-export predict out/mnli/coreml/model_fp16.mlpackage --text "wake me at six"
+  squeezebert-export predict model_int8.mlpackage --tokenizer ./my-model --text "wake me at six"
 """
 
 _INSPECT_EXAMPLES = """\
@@ -84,7 +105,7 @@ def command_line() -> argparse.ArgumentParser:
         commands,
         "build",
         "export a model into a bundle, proved and measured",
-        f"{_BUILD_EXAMPLES}\n{_EPILOG}",
+        f"{_BUILD_EXAMPLES}\n{_FLAVOURS}\n{_EPILOG}",
     )
     build.add_argument("model", metavar="MODEL", help="what to export, see below")
     build.add_argument("out", metavar="OUT", type=Path, help="folder of the bundle")
@@ -92,21 +113,21 @@ def command_line() -> argparse.ArgumentParser:
         "--target",
         type=_names,
         default=("onnx",),
-        help="onnx, executorch, or both, with commas (default: onnx)",
+        help="onnx, executorch, coreml, with commas (default: onnx)",
     )
     build.add_argument(
         "--precision",
         type=_names,
         default=(),
-        help="fp32, fp16, int8, int4, with commas: of every target those that it has (default: "
-        "fp32,fp16,int8 for onnx, fp32,int8 for executorch)",
+        help="fp32, fp16, int8, int4, of coreml also palettized6, palettized4, w8a8, with commas: "
+        "of every target those that it has (default: fp32,fp16,int8 for onnx, fp32,int8 for "
+        "executorch, fp16,int8 for coreml)",
     )
     build.add_argument(
         "--flavour",
         type=_names,
         default=("optimized",),
-        help="optimized; portable (onnx: standard operators only); buckets (executorch: a method "
-        "for each of a few fixed lengths); with commas (default: optimized)",
+        help="see below; with commas (default: optimized)",
     )
     build.add_argument(
         "--backend",
@@ -114,6 +135,13 @@ def command_line() -> argparse.ArgumentParser:
         default=(),
         help="of executorch: xnnpack (CPU, any phone), coreml (iPhone), vulkan (GPU), with commas "
         "(default: xnnpack)",
+    )
+    build.add_argument(
+        "--lengths",
+        type=_counts,
+        default=(),
+        metavar="N,N",
+        help="numbers of tokens, for flavours that are made for lengths (default: see below)",
     )
     _add_model_options(build)
     build.add_argument(
@@ -125,6 +153,19 @@ def command_line() -> argparse.ArgumentParser:
     build.add_argument(
         "--eval-limit", type=_count, metavar="N", help="use the first N examples (default: all)"
     )
+    build.add_argument(
+        "--calibration-data",
+        type=Path,
+        metavar="TSV",
+        help="typical texts, from which w8a8 takes the ranges of its activations",
+    )
+    build.add_argument(
+        "--calibration-limit",
+        type=_count,
+        default=128,
+        metavar="N",
+        help="use the first N of them (default: 128)",
+    )
     build.add_argument("--force", action="store_true", help="rebuild what is up to date, too")
     build.add_argument(
         "--dry-run", action="store_true", help="say what would be done, write nothing"
@@ -133,6 +174,12 @@ def command_line() -> argparse.ArgumentParser:
     verify = _command(commands, "verify", "prove again what is in a bundle", _VERIFY_EXAMPLES)
     verify.add_argument("bundle", metavar="BUNDLE", type=Path)
     _add_source(verify)
+    verify.add_argument(
+        "--calibration-data",
+        type=Path,
+        metavar="TSV",
+        help="the texts that w8a8 was calibrated on",
+    )
 
     evaluate = _command(
         commands, "evaluate", "measure accuracy on labelled data", _EVALUATE_EXAMPLES
@@ -152,11 +199,17 @@ def command_line() -> argparse.ArgumentParser:
     _add_source(evaluate)
 
     predict = _command(commands, "predict", "run a text through it", _PREDICT_EXAMPLES)
-    predict.add_argument("bundle", metavar="BUNDLE", type=Path)
+    predict.add_argument("bundle", metavar="BUNDLE|ARTIFACT", type=Path)
     predict.add_argument("--text", required=True, help="the text (the question, the premise)")
     predict.add_argument("--text-pair", help="the second text (the context, the hypothesis)")
     predict.add_argument(
         "--artifact", metavar="PATH", help="such as onnx/model_int8.onnx (default: the first)"
+    )
+    predict.add_argument(
+        "--tokenizer",
+        type=Path,
+        metavar="FOLDER",
+        help="of an artifact alone: the folder of the model's tokenizer",
     )
 
     inspect = _command(
@@ -225,6 +278,10 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(names):
         raise argparse.ArgumentTypeError(f"'{text}' has an empty name")
     return names
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(_count(number.strip()) for number in text.split(","))
 
 
 def _count(text: str) -> int:

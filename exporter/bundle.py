@@ -20,6 +20,7 @@ from exporter.bundle_folder import (
     save,
     start_manifest,
 )
+from exporter.calibration import CALIBRATION_EXAMPLES, calibrated, needs_calibration
 from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, UserError
 from exporter.filesystem import (
@@ -76,10 +77,13 @@ def build(
     precisions: Sequence[str] = (),
     flavours: Sequence[str] = DEFAULT_FLAVOURS,
     backends: Sequence[str] = (),
+    lengths: Sequence[int] = (),
     task: Task | None = None,
     labels: Sequence[str] | None = None,
     eval_data: Path | None = None,
     eval_limit: int | None = None,
+    calibration_data: Path | None = None,
+    calibration_limit: int = CALIBRATION_EXAMPLES,
     seed: int = 0,
     force: bool = False,
     dry_run: bool = False,
@@ -88,7 +92,9 @@ def build(
 ) -> BuildResult:
     """Export ``model`` into the bundle ``out`` and return what was built, kept and refused.
 
-    Without ``precisions`` and ``backends`` each target makes its usual ones.
+    Without ``precisions`` and ``backends`` each target makes its usual ones. Precisions with static
+    activations take their ranges from the first ``calibration_limit`` texts of
+    ``calibration_data``.
 
     An artifact whose fingerprint and files are those of the manifest is kept, unless ``force``.
     The others are written aside, proved, measured on ``eval_data`` (its first ``eval_limit``
@@ -100,12 +106,13 @@ def build(
     or folder refuses.
     """
     old = find_bundle(out, "squeezebert-export")
-    specs = choose_artifacts(targets, precisions, flavours, backends)
+    specs = choose_artifacts(targets, precisions, flavours, backends, lengths)
     with progress.step(f"load {model}"):
         checkpoint = load(model, task=task, labels=labels, seed=seed)
     evaluator = None
     if eval_data is not None:
         evaluator = Evaluator.open(checkpoint, eval_data, limit=eval_limit)
+    checkpoint, calibration = calibrated(checkpoint, specs, calibration_data, calibration_limit)
     if dry_run:
         plan = plan_artifacts(checkpoint, specs, out, old, force=force)
         return BuildResult(out, old, (), (), {}, _reasons(plan))
@@ -128,6 +135,7 @@ def build(
             seed=seed,
             command=command,
             precisions=[spec.precision for spec, _ in specs],
+            targets=[spec.target for spec, _ in specs],
         )
         for gone in _removed(old, manifest):
             progress.note(f"{gone}: removed, it was made from another model")
@@ -140,7 +148,10 @@ def build(
                     checks, manifest = _keep(item, out, manifest, evaluator, progress)
                 else:
                     progress.note(f"{path}: {item.reason}")
-                    checks, manifest = _make(item, checkpoint, out, manifest, evaluator, progress)
+                    data = calibration if needs_calibration(item.spec, item.target) else None
+                    checks, manifest = _make(
+                        item, checkpoint, out, manifest, evaluator, data, progress
+                    )
             except CheckFailed as error:
                 checks = (Check("runs", False, str(error), {}),)
             failures = tuple(check for check in checks if not check.passed)
@@ -174,6 +185,7 @@ def _make(
     out: Path,
     manifest: Manifest,
     evaluator: Evaluator | None,
+    calibration: EvaluationRecord | None,
     progress: Progress,
 ) -> tuple[tuple[Check, ...], Manifest]:
     """Write, prove and measure one artifact; the manifest has it only when all checks pass."""
@@ -191,6 +203,8 @@ def _make(
         report = GateReport(checks)
         if not report.passed:
             return checks or (Check("gate", False, "no check ran", {}, None),), manifest
+        with explained_os_errors(out / spec.path):
+            target.finish(path, checkpoint.model, report.summary())
         inputs, outputs = target.signature(path)
         record = ArtifactRecord(
             path=spec.path,
@@ -207,8 +221,10 @@ def _make(
             coverage=asdict(coverage),
             accuracy=None if accuracy is None or evaluator is None else evaluator.record(accuracy),
             backend=spec.backend,
+            lengths=spec.lengths,
             not_run=target.not_run(spec),
             command=manifest.command,
+            calibration=calibration,
         )
         names = [file.relative_to(folder) for file in target.files(path)]
         place = (out / spec.path).parent
@@ -247,7 +263,12 @@ def _examine(
             checks = report.checks
             if report.passed and evaluator is not None:
                 with progress.step(f"{spec.path}: accuracy") as detail:
-                    accuracy = evaluator.measure(item.target.open(path), spec.precision, detail)
+                    accuracy = evaluator.measure(
+                        item.target.open(path),
+                        spec.precision,
+                        detail,
+                        longest=max(item.target.lengths(path), default=None),
+                    )
                 checks = (*checks, evaluator.check(accuracy, spec.precision))
         except UserError as error:
             # The user's input was fine so far: what cannot be opened or run here is our artifact.
@@ -270,8 +291,10 @@ def _keep(
     if evaluator is None or evaluator.measured(record.accuracy):
         return (), manifest
     with progress.step(f"{record.path}: accuracy") as detail:
-        session = item.target.open(out / record.path)
-        accuracy = evaluator.measure(session, record.precision, detail)
+        path = out / record.path
+        longest = max(item.target.lengths(path), default=None)
+        session = item.target.open(path)
+        accuracy = evaluator.measure(session, record.precision, detail, longest=longest)
     check = evaluator.check(accuracy, record.precision)
     others = [c for c in record.verification["checks"] if c["name"] != check.name]
     verification = {

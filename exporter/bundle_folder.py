@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,17 +21,20 @@ from exporter.manifest import (
     Recipe,
     TokenizerRecord,
     changed_files,
+    content_hash,
     file_record,
     read_manifest,
     write_manifest,
 )
 from exporter.model_card import model_card
+from exporter.targets.base import find_target
 
 _VERSIONED = (
     "torch",
     "onnx",
     "onnxruntime",
     "executorch",
+    "coremltools",
     "torchao",
     "transformers",
     "tokenizers",
@@ -73,10 +76,11 @@ def start_manifest(
     seed: int,
     command: Sequence[str],
     precisions: Sequence[str],
+    targets: Sequence[str],
 ) -> Manifest:
     """Write the files that all artifacts share and return the manifest to continue with.
 
-    ``precisions`` are those that the bundle is to hold.
+    ``precisions`` and ``targets`` are those that the bundle is to hold.
 
     Artifacts of ``old`` stay when they were made from the same model; those of another model are
     removed from the disk, so that a bundle never mixes two models. Raises UserError when the disk
@@ -107,7 +111,9 @@ def start_manifest(
     if old is None:
         # First, so that the folder of a build that dies here is known as a bundle by the next.
         write_manifest(bundle, manifest)
-    manifest = replace(manifest, files=_write_shared_files(bundle, checkpoint, held))
+    found = {*targets, *(artifact.target for artifact in artifacts)} if recipe != "stock" else ()
+    shared = {p: c for name in sorted(found) for p, c in find_target(name).shared_files().items()}
+    manifest = replace(manifest, files=_write_shared_files(bundle, checkpoint, held, shared))
     save(bundle, manifest)
     if old is not None and not same:
         for artifact in old.artifacts:
@@ -194,7 +200,7 @@ def artifact_record(bundle: Path, record: ArtifactRecord, files: Sequence[Path])
     return replace(
         record,
         bytes=sum(file.bytes for file in records),
-        sha256=records[0].sha256,
+        sha256=content_hash(record.path, records),
         files=tuple(records),
     )
 
@@ -208,6 +214,7 @@ def artifact_metadata(checkpoint: Checkpoint, precision: str, flavour: str) -> d
         "precision": precision,
         "flavour": flavour,
         "source": checkpoint.name,
+        **({"licence": checkpoint.licence} if checkpoint.licence else {}),
         **origin_metadata(checkpoint),
         "versions": json.dumps(versions(), sort_keys=True),
     }
@@ -234,10 +241,10 @@ def versions() -> dict[str, str]:
 
 
 def _write_shared_files(
-    bundle: Path, checkpoint: Checkpoint, precisions: Sequence[str]
+    bundle: Path, checkpoint: Checkpoint, precisions: Sequence[str], shared: Mapping[str, bytes]
 ) -> tuple[FileRecord, ...]:
     config = _config_bytes(checkpoint, precisions)
-    contents = {"config.json": config, **checkpoint.tokenizer_files}
+    contents = {"config.json": config, **checkpoint.tokenizer_files, **shared}
     for name, content in sorted(contents.items()):
         write_atomically(bundle / name, content)
     return tuple(file_record(bundle, bundle / name) for name in sorted(contents))

@@ -117,7 +117,7 @@ def _checkpoint(
     tokenizer = complete_files(files.tokenizer, config.vocab_size, config.max_positions)
     limit = maximum_length(tokenizer)
     config_json = _bundle_config(files.config, source)
-    tokenizer_hash = _hash_files(tokenizer)
+    tokenizer_hash = hash_files(tokenizer)
     return Checkpoint(
         name=name,
         model=source,
@@ -177,7 +177,8 @@ def _bundle_config(config: Mapping[str, Any], source: SourceModel) -> dict[str, 
     return {**written, **kept}
 
 
-def _hash_files(files: Mapping[str, bytes]) -> str:
+def hash_files(files: Mapping[str, bytes]) -> str:
+    """SHA-256 over names and contents."""
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(f"{name} {len(files[name])}\n".encode())

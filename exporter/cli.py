@@ -55,10 +55,13 @@ def _build(options: argparse.Namespace, words: list[str], errors: Console) -> in
         precisions=options.precision,
         flavours=options.flavour,
         backends=options.backend,
+        lengths=options.lengths,
         task=options.task,
         labels=options.labels,
         eval_data=options.eval_data,
         eval_limit=options.eval_limit,
+        calibration_data=options.calibration_data,
+        calibration_limit=options.calibration_limit,
         seed=options.seed,
         force=options.force,
         dry_run=options.dry_run,
@@ -75,7 +78,12 @@ def _build(options: argparse.Namespace, words: list[str], errors: Console) -> in
 def _verify(options: argparse.Namespace, _: list[str], errors: Console) -> int:
     from exporter.recheck import verify
 
-    result = verify(options.bundle, source=options.source, progress=ConsoleProgress(errors))
+    result = verify(
+        options.bundle,
+        source=options.source,
+        calibration_data=options.calibration_data,
+        progress=ConsoleProgress(errors),
+    )
     _show(options, result.as_dict(), lambda console: rendering.show_verification(console, result))
     for path, report in result.reports.items():
         for check in report.failures:
@@ -105,7 +113,13 @@ def _evaluate(options: argparse.Namespace, _: list[str], errors: Console) -> int
 def _predict(options: argparse.Namespace, _: list[str], __: Console) -> int:
     from exporter.prediction import predict
 
-    result = predict(options.bundle, options.text, options.text_pair, artifact=options.artifact)
+    result = predict(
+        options.bundle,
+        options.text,
+        options.text_pair,
+        artifact=options.artifact,
+        tokenizer=options.tokenizer,
+    )
     _show(options, asdict(result), lambda console: rendering.show_prediction(console, result))
     return 0
 

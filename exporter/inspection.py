@@ -5,9 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from exporter.errors import UserError
-from exporter.filesystem import explained_os_errors, sha256_file
-from exporter.manifest import MANIFEST_NAME, as_document, changed_files, read_manifest
-from exporter.targets.base import find_target, target_names
+from exporter.filesystem import explained_os_errors
+from exporter.manifest import (
+    MANIFEST_NAME,
+    as_document,
+    changed_files,
+    content_hash,
+    file_record,
+    read_manifest,
+)
+from exporter.targets.base import Target, find_target, target_names
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -25,32 +32,38 @@ def inspect(path: Path) -> dict[str, Any]:
     return _inspect_artifact(path)
 
 
-def _inspect_artifact(path: Path) -> dict[str, Any]:
+def recognise(path: Path) -> Target:
+    """The target that opens the file or package ``path``. UserError when none does."""
     reasons = []
     for name in target_names():
         target = find_target(name)
         try:
-            target.open(path)  # first: it refuses what is no artifact of this target
-            inputs, outputs = target.signature(path)
-            found: dict[str, Any] = {
-                "path": str(path),
-                "target": name,
-                "inputs": [asdict(tensor) for tensor in inputs],
-                "outputs": [asdict(tensor) for tensor in outputs],
-                "metadata": target.metadata(path),
-                "structure": target.structure(path),
-            }
+            target.open(path)
         except UserError as error:
             reasons.append(f"{name}: {error.message}")
-            continue
-        files = target.files(path)
-        with explained_os_errors(path):
-            found["bytes"] = sum(file.stat().st_size for file in files)
-            found["sha256"] = sha256_file(files[0])
-        return found
-    if path.is_dir():
+        else:
+            return target
+    if path.is_dir() and not (path / "Manifest.json").exists():
         read_manifest(path)  # raises: it is no bundle either
     raise UserError(
         f"{path} is no artifact that can be read ({'; '.join(reasons)}).",
         "Give a bundle's folder or one of its artifacts.",
     )
+
+
+def _inspect_artifact(path: Path) -> dict[str, Any]:
+    target = recognise(path)
+    inputs, outputs = target.signature(path)
+    files = target.files(path)
+    with explained_os_errors(path):
+        records = [file_record(path.parent, file) for file in files]
+    return {
+        "path": str(path),
+        "target": target.name,
+        "inputs": [asdict(tensor) for tensor in inputs],
+        "outputs": [asdict(tensor) for tensor in outputs],
+        "metadata": target.metadata(path),
+        "structure": target.structure(path),
+        "bytes": sum(record.bytes for record in records),
+        "sha256": content_hash(path.name, records),
+    }

@@ -4,12 +4,13 @@ The document is described by ``exporter/schema/manifest.schema.json`` (JSON Sche
 the dataclasses here, which mirror it field by field. Readers ignore fields they do not know.
 """
 
+import hashlib
 import json
 import math
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
@@ -79,13 +80,24 @@ class TokenizerRecord:
 
 
 @dataclass(frozen=True)
+class EvaluationRecord:
+    """The data of an evaluation or calibration: file name, hash of the file, examples used."""
+
+    data: str
+    sha256: str
+    examples: int
+
+
+@dataclass(frozen=True)
 class ArtifactRecord:
     """One artifact that passed its gate, with everything that was measured on it.
 
-    ``bytes`` is the size of all ``files``, ``sha256`` the hash of the main file (the first of
-    ``files``). ``fingerprint`` covers all that went in: when it is unchanged, so is the artifact.
+    ``bytes`` is the size of all ``files``, ``sha256`` the artifact's own hash (``content_hash``).
+    ``fingerprint`` covers all that went in: when it is unchanged, so is the artifact.
     ``backend`` names the delegate, where the target has several. ``not_run`` is "" where the checks
     ran the artifact itself, else it says what they did instead. ``command`` made it.
+    ``calibration`` are the texts that static ranges of activations were taken from. ``lengths`` are
+    the numbers of tokens that were asked for, () where these are the flavour's usual ones.
     """
 
     path: str
@@ -104,15 +116,8 @@ class ArtifactRecord:
     backend: str = ""
     not_run: str = ""
     command: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EvaluationRecord:
-    """The labelled data of the last evaluation: file name, hash of the file, examples used."""
-
-    data: str
-    sha256: str
-    examples: int
+    calibration: EvaluationRecord | None = None
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,6 +209,19 @@ def file_record(bundle: Path, path: Path) -> FileRecord:
         )
 
 
+def content_hash(path: str, files: Sequence[FileRecord]) -> str:
+    """The hash of the artifact at ``path``: that of the file, or of a package's list of files.
+
+    The list has a line ``SHA256  PATH`` for each file in the package, sorted by path, which is
+    relative to the package: what ``sha256sum`` prints there.
+    """
+    if files[0].path == path:
+        return files[0].sha256
+    inside = {f.path.removeprefix(f"{path}/"): f for f in files if f.path.startswith(f"{path}/")}
+    lines = "".join(f"{inside[name].sha256}  {name}\n" for name in sorted(inside))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def changed_files(bundle: Path, records: typing.Iterable[FileRecord]) -> tuple[str, ...]:
     """What is wrong on disk, one line a file: missing, or other content than recorded."""
     problems = []
@@ -244,14 +262,14 @@ def _require_inside(path: str) -> None:
 
 
 def _require_main_file(artifact: ArtifactRecord) -> None:
-    """What is hashed must be what is opened: the file at ``path``, or one inside that package."""
+    """What is hashed must be what is opened: the file at ``path``, or the package there."""
     if not artifact.files:
         raise ValueError(f"{artifact.path} has no files")
     main = artifact.files[0]
     if main.path != artifact.path and not main.path.startswith(f"{artifact.path}/"):
         raise ValueError(f"files of {artifact.path} begin with {main.path!r}")
-    if main.sha256 != artifact.sha256:
-        raise ValueError(f"sha256 of {artifact.path} is not that of its first file")
+    if content_hash(artifact.path, artifact.files) != artifact.sha256:
+        raise ValueError(f"sha256 of {artifact.path} is not that of its content")
 
 
 def _require_hashes(manifest: Manifest) -> None:

@@ -5,25 +5,10 @@ from collections.abc import Sequence
 from huggingface_hub import ModelCardData
 
 from exporter.manifest import ArtifactRecord, Manifest
+from exporter.model_card_usage import PIPELINE_TAGS, usage
 
-_PIPELINE_TAGS = {
-    "sequence-classification": "text-classification",
-    "feature-extraction": "feature-extraction",
-    "token-classification": "token-classification",
-    "question-answering": "question-answering",
-    "masked-lm": "fill-mask",
-}
-_OPTIMUM_CLASSES = {
-    "sequence-classification": "ORTModelForSequenceClassification",
-    "feature-extraction": "ORTModelForFeatureExtraction",
-    "token-classification": "ORTModelForTokenClassification",
-    "question-answering": "ORTModelForQuestionAnswering",
-    "masked-lm": "ORTModelForMaskedLM",
-}
 _FAMILY_NAMES = {"squeezebert": "SqueezeBERT", "bert": "BERT"}
 _MEGABYTE = 1e6
-#: The shortest method of the flavour ``buckets``, where the model is no shorter.
-_BUCKET = 32
 
 
 def model_card(manifest: Manifest) -> str:
@@ -38,7 +23,7 @@ def model_card(manifest: Manifest) -> str:
         _introduction(manifest),
         _artifacts(manifest),
         _accuracy(manifest),
-        _usage(manifest),
+        usage(manifest),
         _provenance(manifest),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -52,7 +37,7 @@ def _metadata(manifest: Manifest) -> str:
         language=model.languages[0] if len(model.languages) == 1 else list(model.languages) or None,
         license=model.licence,
         library_name="transformers.js" if _has_onnx(manifest) else None,
-        pipeline_tag=_PIPELINE_TAGS[model.task],
+        pipeline_tag=PIPELINE_TAGS[model.task],
         tags=tags,
         datasets=list(model.datasets) or None,
         base_model=model.hub_id,
@@ -153,97 +138,6 @@ def _accuracy(manifest: Manifest) -> str:
     return "\n\n".join(["## Accuracy", _table(header, rows), note])
 
 
-def _usage(manifest: Manifest) -> str:
-    parts = [_onnx_usage(manifest), _executorch_usage(manifest)]
-    return "\n\n".join(["## Use", *filter(None, parts)]) if any(parts) else ""
-
-
-def _executorch_usage(manifest: Manifest) -> str:
-    """How to run the .pte that needs nothing but the ordinary runtime."""
-    found = [a for a in manifest.artifacts if a.target == "executorch" and not a.not_run]
-    if not found:
-        return ""
-    first = found[0]
-    outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
-    method, padding, note = "forward", "", ""
-    if first.flavour == "buckets":
-        length = min(_BUCKET, manifest.model.max_positions)
-        method = f"forward_{length}"
-        padding = f"""tokenizer.enable_truncation({length})
-tokenizer.enable_padding(length={length})
-"""
-        note = f", here {length}: pad a text to the length of a method"
-    return f"""ExecuTorch (`{method}` takes input ids, attention mask and token types, int64
-[1, sequence]{note}; outputs: {outputs}; the constant methods are `labels`, `max_length`, ...):
-
-```python
-import executorch.kernels.quantized  # int8 embeddings
-import tokenizers, torch
-from executorch.runtime import Runtime
-
-tokenizer = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json")
-{padding}row = tokenizer.encode("some text")
-program = Runtime.get().load_program("FOLDER/{first.path}")
-outputs = program.load_method("{method}").execute(
-    [torch.tensor([row.ids]), torch.tensor([row.attention_mask]), torch.tensor([row.type_ids])]
-)
-```"""
-
-
-def _onnx_usage(manifest: Manifest) -> str:
-    onnx = [artifact for artifact in manifest.artifacts if artifact.target == "onnx"]
-    if not onnx:
-        return ""
-    first, model = onnx[0], manifest.model
-    file_name = first.path.rpartition("/")[2]
-    outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
-    inputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.inputs)
-    optimum = _OPTIMUM_CLASSES[model.task]
-    pipeline = _PIPELINE_TAGS[model.task]
-    return f"""Inputs ({first.inputs[0].dtype}): {inputs}. Outputs: {outputs}.
-`FOLDER` is this folder, or its name on the Hub.
-
-ONNX Runtime:
-
-```python
-import numpy as np, onnxruntime, tokenizers
-
-tokenizer = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json")
-row = tokenizer.encode("some text")
-session = onnxruntime.InferenceSession("FOLDER/{first.path}")
-outputs = session.run(None, {{
-    "input_ids": np.array([row.ids]),
-    "attention_mask": np.array([row.attention_mask]),
-    "token_type_ids": np.array([row.type_ids]),
-}})
-```
-
-Optimum:
-
-```python
-from optimum.onnxruntime import {optimum}
-from transformers import AutoTokenizer, pipeline
-
-model = {optimum}.from_pretrained("FOLDER", subfolder="onnx", file_name="{file_name}")
-run = pipeline("{pipeline}", model=model, tokenizer=AutoTokenizer.from_pretrained("FOLDER"))
-```{_transformers_js(manifest, first.precision)}"""
-
-
-def _transformers_js(manifest: Manifest, precision: str) -> str:
-    """Its snippet, where it has a class for the model (version 4.3 was tried)."""
-    if (manifest.model.family, manifest.model.task) == ("squeezebert", "token-classification"):
-        return ""
-    pipeline = _PIPELINE_TAGS[manifest.model.task]
-    return f"""
-
-transformers.js:
-
-```js
-import {{ pipeline }} from "@huggingface/transformers";
-const run = await pipeline("{pipeline}", "FOLDER", {{ dtype: "{precision}" }});
-```"""
-
-
 def _provenance(manifest: Manifest) -> str:
     model = manifest.model
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
@@ -253,10 +147,6 @@ def _provenance(manifest: Manifest) -> str:
 
 Made from `{model.source}` (hash `{model.source_hash[:16]}`) by {commands}
 with {versions}."""
-
-
-def _shape(shape: Sequence[int | str]) -> str:
-    return f"[{', '.join(map(str, shape))}]"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
 from exporter.manifest import Manifest, changed_files
+from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import ArtifactSpec, Target, find_target
 
 #: Packages whose code decides what an artifact is or whether it passes; the target's own code
@@ -31,11 +32,13 @@ def choose_artifacts(
     precisions: Sequence[str],
     flavours: Sequence[str],
     backends: Sequence[str] = (),
+    lengths: Sequence[int] = (),
 ) -> tuple[tuple[ArtifactSpec, Target], ...]:
     """The artifacts asked for: of every target those that it has.
 
-    No precisions: each target's usual ones. Raises UserError for a name that leads to no artifact
-    of the chosen targets and backends, for nothing asked for, and for one path twice.
+    No precisions: each target's usual ones. ``lengths`` go to the artifacts whose flavour is made
+    for lengths. Raises UserError for a name that leads to no artifact of the chosen targets and
+    backends, for lengths that no flavour takes, for nothing asked for, and for one path twice.
     """
     found = tuple(map(find_target, targets))
     specs = tuple(
@@ -58,6 +61,17 @@ def choose_artifacts(
                     f"{option} {value} leads to no artifact of what else is asked for.",
                     f"{'; '.join(target.offers for target in found)}.",
                 )
+    if lengths:
+        chosen = tuple(sorted(set(lengths)))
+        specs = tuple(
+            (replace(spec, lengths=chosen if target.takes_lengths(spec.flavour) else ()), target)
+            for spec, target in specs
+        )
+        if not any(spec.lengths for spec, _ in specs):
+            raise UserError(
+                "--lengths leads to nothing: no flavour that is asked for is made for lengths.",
+                "Leave it out, or ask for a flavour that is: see squeezebert-export build --help.",
+            )
     paths = [spec.path for spec, _ in specs]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if not paths or twice:
@@ -89,11 +103,24 @@ def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Tar
         "task": checkpoint.model.task,
         "labels": checkpoint.model.labels,
         "max_length": checkpoint.max_length,
-        "spec": [spec.target, spec.precision, spec.flavour, spec.path, spec.backend],
+        "spec": [spec.target, spec.precision, spec.flavour, spec.path, spec.backend, spec.lengths],
+        "calibration": _calibration_hash(checkpoint, spec, target),
         "target": target.fingerprint(),
         "code": _code_hash(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _calibration_hash(checkpoint: Checkpoint, spec: ArtifactSpec, target: Target) -> str:
+    """Over the texts that the artifact's ranges come from; "" where it has none."""
+    if not find_scheme(target.scheme(spec.precision)).static_activations:
+        return ""
+    digest = hashlib.sha256()
+    for example in checkpoint.model.calibration:
+        for name, values in sorted(example.items()):
+            digest.update(f"{name} {values.shape}".encode())
+            digest.update(values.tobytes())
+    return digest.hexdigest()
 
 
 def _plan(

@@ -1,6 +1,8 @@
 """Running one text through an artifact of a bundle, and saying what it answers."""
 
-from collections.abc import Callable, Mapping
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from exporter.bundle_folder import artifact_path
-from exporter.errors import UserError
+from exporter.checkpoint import hash_files
+from exporter.errors import REBUILD, UserError
 from exporter.filesystem import explained_os_errors
-from exporter.manifest import ArtifactRecord, Manifest, read_manifest
-from exporter.targets.base import Array, find_target
-from exporter.tokenizer import encode_batch, load_tokenizer
+from exporter.inspection import recognise
+from exporter.manifest import MANIFEST_NAME, ArtifactRecord, Manifest, read_manifest
+from exporter.targets.base import Array, Target, find_target
+from exporter.tokenizer import TOKENIZER_FILES, complete_files, encode_batch, load_tokenizer
 
 _TOP = 5
 _MASK = "[MASK]"
@@ -29,10 +33,31 @@ class Prediction:
     answer: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class _Artifact:
+    """What is asked, and all that is needed to ask it."""
+
+    name: str
+    target: Target
+    path: Path
+    task: str
+    labels: tuple[str, ...]
+    max_length: int
+    tokenizer_files: Mapping[str, bytes]
+
+
 def predict(
-    bundle: Path, text: str, text_pair: str | None = None, *, artifact: str | None = None
+    path: Path,
+    text: str,
+    text_pair: str | None = None,
+    *,
+    artifact: str | None = None,
+    tokenizer: Path | None = None,
 ) -> Prediction:
-    """Run ``text`` (with ``text_pair``: a pair) through an artifact, the bundle's first by default.
+    """Run ``text`` (with ``text_pair``: a pair) through an artifact.
+
+    ``path`` is a bundle (``artifact`` is one of its paths, the first by default), an artifact in a
+    bundle, or one alone, with the folder of its ``tokenizer``.
 
     The answer holds, by task: ``labels`` with probabilities in falling order
     (sequence-classification); ``tokens`` with their label and its probability
@@ -42,25 +67,72 @@ def predict(
     (feature-extraction).
 
     Raises UserError for texts longer than the model takes, a missing pair or ``[MASK]``, an
-    unknown or changed artifact.
+    unknown or changed artifact, and another tokenizer than the artifact was made with.
     """
-    manifest = read_manifest(bundle)
-    record = find_artifact(manifest, artifact)
-    task = manifest.model.task
-    if task == "question-answering" and text_pair is None:
+    chosen = _find(path, artifact, tokenizer)
+    if chosen.task == "question-answering" and text_pair is None:
         raise UserError(
             "Question answering needs a question and its context.",
             "Give the question with --text and the context with --text-pair.",
         )
-    tokenizer = load_tokenizer(read_tokenizer_files(bundle, manifest))
+    pieces = load_tokenizer(chosen.tokenizer_files)
     pairs = None if text_pair is None else [text_pair]
-    inputs = encode_batch(tokenizer, [text], pairs, manifest.model.max_length, truncate=False)
-    session = find_target(record.target).open(artifact_path(bundle, record))
+    longest = min(chosen.max_length, max(chosen.target.lengths(chosen.path), default=sys.maxsize))
+    inputs = encode_batch(pieces, [text], pairs, longest, truncate=False)
+    session = chosen.target.open(chosen.path)
     outputs = {name: values[0] for name, values in session.run(inputs).items()}
-    answer = _ANSWERS[task](
-        _Asked(tokenizer, inputs["input_ids"][0], text, text_pair, manifest.labels or ()), outputs
+    asked = _Asked(pieces, inputs["input_ids"][0], text, text_pair, chosen.labels)
+    answer = _ANSWERS[chosen.task](asked, outputs)
+    return Prediction(chosen.name, chosen.task, inputs["input_ids"].shape[1], answer)
+
+
+def _find(path: Path, artifact: str | None, tokenizer: Path | None) -> _Artifact:
+    folders = (path.resolve(), *path.resolve().parents)
+    bundle = next((folder for folder in folders if (folder / MANIFEST_NAME).is_file()), None)
+    if path.exists() and (bundle is None or tokenizer is not None):
+        return _alone(path, tokenizer)
+    if bundle is None or not path.exists():
+        bundle = path  # what is wrong with it, reading tells
+    elif bundle != path.resolve():
+        artifact = path.resolve().relative_to(bundle).as_posix()
+    manifest = read_manifest(bundle)
+    record = find_artifact(manifest, artifact)
+    return _Artifact(
+        name=record.path,
+        target=find_target(record.target),
+        path=artifact_path(bundle, record),
+        task=manifest.model.task,
+        labels=manifest.labels or (),
+        max_length=manifest.model.max_length,
+        tokenizer_files=read_tokenizer_files(bundle, manifest.tokenizer.files),
     )
-    return Prediction(record.path, task, inputs["input_ids"].shape[1], answer)
+
+
+def _alone(path: Path, tokenizer: Path | None) -> _Artifact:
+    """The artifact at ``path`` by what it says of itself."""
+    target = recognise(path)
+    said = target.metadata(path)
+    if tokenizer is None:
+        raise UserError(
+            f"{path} lies in no bundle, and brings no tokenizer.",
+            "Name the folder of the model's tokenizer with --tokenizer.",
+        )
+    try:
+        labels = tuple(json.loads(said["labels"]) or ())
+        task, longest, wanted = said["task"], int(said["max_length"]), said["tokenizer_hash"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} does not say what it is: {error}.", REBUILD) from error
+    names = [name for name in TOKENIZER_FILES if (tokenizer / name).is_file()]
+    if not names:
+        raise UserError(f"{tokenizer} has no tokenizer.", "It needs tokenizer.json or vocab.txt.")
+    files = read_tokenizer_files(tokenizer, names)
+    files = files if wanted == hash_files(files) else complete_files(files, sys.maxsize, longest)
+    if wanted != hash_files(files):
+        raise UserError(
+            f"The tokenizer in {tokenizer} is not the one that {path} was made with.",
+            "Name the folder of the checkpoint, or of the bundle.",
+        )
+    return _Artifact(str(path), target, path, task, labels, longest, files)
 
 
 def find_artifact(manifest: Manifest, path: str | None) -> ArtifactRecord:
@@ -74,12 +146,12 @@ def find_artifact(manifest: Manifest, path: str | None) -> ArtifactRecord:
     return found
 
 
-def read_tokenizer_files(bundle: Path, manifest: Manifest) -> dict[str, bytes]:
-    """The bundle's tokenizer files by name. Raises UserError when one is missing."""
+def read_tokenizer_files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """The files ``names`` of ``folder``. Raises UserError when one is missing."""
     files = {}
-    for name in manifest.tokenizer.files:
-        with explained_os_errors(bundle / name):
-            files[name] = (bundle / name).read_bytes()
+    for name in names:
+        with explained_os_errors(folder / name):
+            files[name] = (folder / name).read_bytes()
     return files
 
 

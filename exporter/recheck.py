@@ -11,8 +11,10 @@ from exporter.bundle_folder import (
     origin_metadata,
     shared_file_differences,
 )
+from exporter.calibration import calibrated
 from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, ExportError, UserError
+from exporter.filesystem import explained_os_errors, sha256_file
 from exporter.manifest import ArtifactRecord, Manifest, changed_files, read_manifest
 from exporter.model.config import Task
 from exporter.prediction import find_artifact
@@ -82,7 +84,11 @@ class Evaluation:
 
 
 def verify(
-    bundle: Path, *, source: str | None = None, progress: Progress = _SILENT
+    bundle: Path,
+    *,
+    source: str | None = None,
+    calibration_data: Path | None = None,
+    progress: Progress = _SILENT,
 ) -> Verification:
     """Hash every file of the bundle again and run the full gate of every artifact again.
 
@@ -93,14 +99,19 @@ def verify(
     names. Raises UserError when the bundle or the model cannot be read, and CheckFailed when the
     model is another one than the bundle was made from.
 
+    ``calibration_data`` is the file that static ranges of activations were taken from; UserError
+    without it, or for another one, where an artifact has such ranges.
+
     Stock baselines promise nothing: of them only the files are checked.
     """
     manifest = read_manifest(bundle)
+    _require_calibration(manifest, calibration_data)
     shared = [_files_check(changed_files(bundle, manifest.files))]
     checkpoint = None
     if manifest.recipe != "stock":
         checkpoint = load_source(manifest, source, progress)
         shared += [_origin_check(bundle, checkpoint), _manifest_check(manifest, checkpoint)]
+        checkpoint = _calibrated(manifest, checkpoint, calibration_data)
     reports = {_SHARED_FILES: GateReport(tuple(shared))}
     for record in manifest.artifacts:
         reports[record.path] = _verify_artifact(bundle, record, checkpoint, progress)
@@ -135,9 +146,12 @@ def evaluate(
         _ = evaluator.reference_logits
     accuracies, checks = {}, {}
     for record in chosen:
-        session = find_target(record.target).open(artifact_path(bundle, record))
+        target, path = find_target(record.target), artifact_path(bundle, record)
+        session, longest = target.open(path), max(target.lengths(path), default=None)
         with progress.step(record.path) as detail:
-            accuracy = evaluator.measure(session, record.precision, detail, batch_size=batch_size)
+            accuracy = evaluator.measure(
+                session, record.precision, detail, batch_size=batch_size, longest=longest
+            )
         accuracies[record.path] = accuracy
         checks[record.path] = evaluator.check(accuracy, record.precision)
     return Evaluation(evaluator.data.name, len(evaluator.data), accuracies, checks)
@@ -181,9 +195,7 @@ def _verify_artifact(
     files = _files_check(changed_files(bundle, record.files))
     if not files.passed or checkpoint is None:
         return GateReport((files,))
-    spec = ArtifactSpec(
-        record.target, record.precision, record.flavour, record.path, record.backend
-    )
+    spec = _spec(record)
     target, path = find_target(record.target), bundle / record.path
     try:
         with progress.step(record.path) as detail:
@@ -198,6 +210,44 @@ def _verify_artifact(
     except ExportError as error:
         return GateReport((files, Check("runs", False, str(error), {})))
     return GateReport((files, *report.checks))
+
+
+def _require_calibration(manifest: Manifest, data: Path | None) -> None:
+    for record in manifest.artifacts:
+        if record.calibration is None:
+            continue
+        if data is None:
+            raise UserError(
+                f"{record.path} took the ranges of its activations from {record.calibration.data}.",
+                "Give the same file with --calibration-data TSV.",
+            )
+        with explained_os_errors(data):
+            found = sha256_file(data)
+        if found != record.calibration.sha256:
+            raise UserError(
+                f"{data} is not the file that {record.path} took its ranges from.",
+                f"Give {record.calibration.data} with --calibration-data TSV.",
+            )
+
+
+def _calibrated(manifest: Manifest, checkpoint: Checkpoint, data: Path | None) -> Checkpoint:
+    """``checkpoint`` with the texts of the bundle's calibration, where it has one."""
+    for record in manifest.artifacts:
+        if record.calibration is not None and data is not None:
+            specs = ((_spec(record), find_target(record.target)),)
+            return calibrated(checkpoint, specs, data, record.calibration.examples)[0]
+    return checkpoint
+
+
+def _spec(record: ArtifactRecord) -> ArtifactSpec:
+    return ArtifactSpec(
+        record.target,
+        record.precision,
+        record.flavour,
+        record.path,
+        record.backend,
+        record.lengths,
+    )
 
 
 def _is_source_by_itself(manifest: Manifest, name: str, task: Task) -> bool:

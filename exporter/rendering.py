@@ -1,5 +1,7 @@
 """Results of the commands as a terminal shows them."""
 
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +42,14 @@ def show_build(console: Console, result: "BuildResult") -> None:
 
 
 def show_verification(console: Console, result: "Verification") -> None:
-    """Every check with its finding."""
-    rows = [
-        [name, check.name, "passed" if check.passed else "FAILED", check.detail]
-        for name, report in result.reports.items()
-        for check in report.checks
-    ]
-    _table(console, ["artifact", "check", "", "finding"], rows)
+    """Every check with its finding, by artifact."""
+    names = [check.name for report in result.reports.values() for check in report.checks]
+    width = max(map(len, names), default=0)
+    for path, report in result.reports.items():
+        _line(console, path)
+        for check in report.checks:
+            verdict = "passed" if check.passed else "FAILED"
+            _finding(console, f"  {verdict}  {check.name:<{width}}  ", check.detail)
     _line(console, f"{result.bundle}: {_verdict(result)}")
 
 
@@ -175,6 +178,17 @@ def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     console.print(table, markup=False)
+
+
+def _finding(console: Console, label: str, text: str) -> None:
+    """One line; a terminal that is too narrow for it goes on below the beginning of ``text``."""
+    indent = " " * len(label)
+    # Elsewhere (a file, grep) a finding stays one line.
+    width = max(console.width, 2 * len(label)) if console.is_terminal else sys.maxsize
+    lines = textwrap.wrap(
+        text, width, initial_indent=label, subsequent_indent=indent, break_on_hyphens=False
+    )
+    _line(console, "\n".join(lines) or label.rstrip())
 
 
 def _line(console: Console, text: str) -> None:

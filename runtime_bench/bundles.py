@@ -200,7 +200,8 @@ def _artifact(item: Mapping[str, Any]) -> Artifact:
         _stored_file(file)
         for file in item.get("files") or [{"path": path, "bytes": size, "sha256": sha256}]
     )
-    if (files[0].path, files[0].sha256) != (path, sha256):
+    package = files[0].path.startswith(f"{path}/")
+    if (not package and files[0].path != path) or _content_hash(path, files) != sha256:
         # Otherwise one file would be checked and another one measured or named in the report.
         raise ValueError(
             f"the first file of the artifact {path!r} is not the artifact itself "
@@ -220,6 +221,15 @@ def _artifact(item: Mapping[str, Any]) -> Artifact:
         accuracy=item.get("accuracy"),
         not_run=str(item.get("not_run", "")),
     )
+
+
+def _content_hash(path: str, files: Sequence[StoredFile]) -> str:
+    """The file's hash, or that of the list of a folder's files (the manifest's schema says how)."""
+    if files[0].path == path:
+        return files[0].sha256
+    inside = {f.path.removeprefix(f"{path}/"): f for f in files if f.path.startswith(f"{path}/")}
+    lines = "".join(f"{inside[name].sha256}  {name}\n" for name in sorted(inside))
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _stored_file(item: Mapping[str, Any]) -> StoredFile:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from runtime_bench.arguments import command_line
 from runtime_bench.devices.base import find_devices, open_device
 from runtime_bench.errors import BenchError, InputError
 from runtime_bench.header import check_resumable, run_record
@@ -24,7 +25,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, 1 (an entry failed), 2 (unusable input) or 130 (Ctrl-C)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(given)
+    options = command_line().parse_args(given)
     commands = {"run": _run, "report": _report, "profile": profile.run, "devices": _devices}
     try:
         return commands[options.command](options, ["squeezebert-bench", *given])
@@ -183,76 +184,6 @@ def _devices(options: argparse.Namespace, _: Sequence[str]) -> int:
         for warning in item["warnings"]:
             print(f"  warning: {warning['message']} {warning['remedy']}")
     return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="squeezebert-bench", description="Measures the latency of exported bundles."
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    default = Settings()
-
-    run = commands.add_parser("run", help="measure bundles, interleaved with baselines")
-    _add_selection(run)
-    run.add_argument(
-        "--lengths", type=_numbers, default=None, help="tokens, for example 32,128,384 (default)"
-    )
-    run.add_argument("--threads", type=_numbers, default=[1], help="for example 1,2 (default 1)")
-    run.add_argument("--out", type=Path, default=Path("results.jsonl"), help="the results file")
-    run.add_argument("--device", default="host", help="see: squeezebert-bench devices")
-    run.add_argument("--blocks", type=int, default=default.blocks, help="rounds per case, even")
-    run.add_argument("--seconds-per-block", type=float, default=default.seconds_per_block)
-    run.add_argument("--warm-up-limit", type=float, default=default.warm_up_limit, help="seconds")
-    run.add_argument(
-        "--step-limit", type=float, default=default.step_limit, help="seconds until hung"
-    )
-    run.add_argument("--seed", type=int, default=default.seed, help="of the token ids")
-    run.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    run.add_argument("--dry-run", action="store_true", help="print the plan only")
-    run.add_argument("--json", action="store_true", help="one JSON document on standard output")
-
-    report = commands.add_parser("report", help="tables and plots from a results file")
-    report.add_argument("results", type=Path, metavar="RESULTS")
-    report.add_argument("--out", type=Path, default=None, help="folder (default: beside RESULTS)")
-    report.add_argument("--format", type=_names, default=["terminal", "markdown", "html"])
-    report.add_argument("--json", action="store_true", help="one JSON document on standard output")
-
-    profiled = commands.add_parser("profile", help="the time of each kind of operator")
-    _add_selection(profiled)
-    profile.add_options(profiled)
-
-    devices = commands.add_parser("devices", help="where measurements can run")
-    devices.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    return parser
-
-
-def _add_selection(parser: argparse.ArgumentParser) -> None:
-    """The options that choose artifacts."""
-    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="folder, or folder:artifact")
-    parser.add_argument(
-        "--baseline",
-        nargs="+",
-        action="append",
-        default=[],
-        metavar="BUNDLE[:ARTIFACT]",
-        help="what every artifact is compared with; may be repeated",
-    )
-    parser.add_argument(
-        "--artifacts", type=_names, default=[], help="only these, for example onnx/model.onnx,..."
-    )
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        return [int(item) for item in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a list of whole numbers such as 32,128"
-        ) from None
-
-
-def _names(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ def build_baseline(
             seed=seed,
             command=command,
             precisions=["fp32", "int8"],
+            targets=targets,
         )
         for target in targets:
             for artifact in stock_artifacts(target, module, checkpoint, out, progress):

@@ -1,4 +1,4 @@
-"""Dynamic quantization of activations in the references of the schemes."""
+"""Quantization of activations in the references of the schemes."""
 
 from collections.abc import Callable
 
@@ -26,6 +26,42 @@ def fake_quantize(tensor: torch.Tensor, by_token: bool = False) -> torch.Tensor:
     return (levels - zero_point) * scale
 
 
+def quantized_layers(module: EncoderModel) -> dict[str, GroupedLinear]:
+    """The linear layers whose input is quantized, by name: all but those of ``KEPT``."""
+    return {
+        name: layer
+        for name, layer in module.named_modules()
+        if isinstance(layer, GroupedLinear) and f"{name}.weight" not in KEPT
+    }
+
+
+def replace_inputs(
+    module: EncoderModel, replacement: Callable[[str, GroupedLinear, torch.Tensor], torch.Tensor]
+) -> None:
+    """Let every one of ``quantized_layers`` read another input.
+
+    ``replacement`` makes it from the layer's name, the layer and its input.
+    """
+    for name, layer in quantized_layers(module).items():
+        layer.register_forward_pre_hook(_on_input(name, replacement))
+    # The head uses the decoder's weight (tied or not) without calling the decoder as a module.
+    if isinstance(module.head, MaskedLanguageModel):
+        decoder = module.head.decoder
+        module.head.norm.register_forward_hook(
+            lambda _module, _inputs, output: replacement("head.decoder", decoder, output)
+        )
+
+
+def _on_input(
+    name: str, replacement: Callable[[str, GroupedLinear, torch.Tensor], torch.Tensor]
+) -> Callable[[nn.Module, tuple[torch.Tensor]], torch.Tensor]:
+    def hook(layer: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
+        assert isinstance(layer, GroupedLinear)
+        return replacement(name, layer, inputs[0])
+
+    return hook
+
+
 def quantize_inputs(
     module: EncoderModel, parts: Callable[[str, GroupedLinear], int], *, by_token: bool
 ) -> None:
@@ -33,21 +69,9 @@ def quantize_inputs(
 
     ``parts`` gives the number of blocks of channels that are quantized by themselves.
     """
-    for name, layer in module.named_modules():
-        if isinstance(layer, GroupedLinear) and f"{name}.weight" not in KEPT:
-            layer.register_forward_pre_hook(_input_quantizer(parts(name, layer), by_token))
-    # The head uses the decoder's weight (tied or not) without calling the decoder as a module.
-    if isinstance(module.head, MaskedLanguageModel):
-        module.head.norm.register_forward_hook(
-            lambda _module, _inputs, output: fake_quantize(output, by_token)
-        )
 
-
-def _input_quantizer(
-    parts: int, by_token: bool
-) -> Callable[[nn.Module, tuple[torch.Tensor]], torch.Tensor]:
-    def quantize(_: nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
-        blocks = inputs[0].chunk(parts, dim=-1)
+    def quantized(name: str, layer: GroupedLinear, tensor: torch.Tensor) -> torch.Tensor:
+        blocks = tensor.chunk(parts(name, layer), dim=-1)
         return torch.cat([fake_quantize(block, by_token) for block in blocks], dim=-1)
 
-    return quantize
+    replace_inputs(module, quantized)

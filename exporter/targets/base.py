@@ -31,7 +31,8 @@ class ArtifactSpec:
     """Which artifact is meant: one file (or folder) of a bundle.
 
     ``path`` is relative to the bundle, with forward slashes. ``backend`` names the delegate that
-    computes it, where the target has several.
+    computes it, where the target has several. ``lengths`` are the numbers of tokens that it is to
+    take, rising; () the usual ones of its flavour.
     """
 
     target: str
@@ -39,6 +40,7 @@ class ArtifactSpec:
     flavour: str
     path: str
     backend: str = ""
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ class Target(Protocol):
         """Name of the scheme (``exporter.quantization.schemes``) that ``precision`` computes."""
         ...
 
+    def takes_lengths(self, flavour: str) -> bool:
+        """Whether artifacts of ``flavour`` are made for lengths that the user may choose."""
+        del flavour
+        return False
+
     def not_run(self, spec: ArtifactSpec) -> str:
         """ "" where artifacts run on this machine, else in what way they are examined instead."""
         ...
@@ -178,6 +185,22 @@ class Target(Protocol):
     def files(self, path: Path) -> tuple[Path, ...]:
         """Every file of the artifact, the main file first (external data, packages)."""
         ...
+
+    def activation_ranges(self, path: Path) -> Mapping[str, float]:
+        """Static ranges that the artifact stores (``SourceModel.ranges``), where it has any."""
+        del path
+        return {}
+
+    def finish(self, path: Path, model: SourceModel, measured: Mapping[str, str]) -> None:
+        """After the proof: what the artifact is to say of it, and files that belong beside it.
+
+        What the artifact computes stays as it was proved.
+        """
+        del path, model, measured
+
+    def shared_files(self) -> Mapping[str, bytes]:
+        """Files that a bundle with artifacts of this target has once, by their paths in it."""
+        return {}
 
 
 def find_target(name: str) -> Target:

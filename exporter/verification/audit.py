@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from exporter.model.config import SourceModel
+from exporter.quantization.compression import Compress
 from exporter.quantization.rounding import BLOCK, quantize_blocks
 from exporter.targets.base import Array, StoredTensor
+from exporter.verification.compressed_audit import LARGEST_LEVEL, compare_compressed
 from exporter.verification.report import Check
-
-#: Symmetric int8 and int4 use the levels -127..127 and -7..7. Steps are bfloat16 for int4, which
-#: may clip the largest value of a block by a hundredth of a step.
-_LARGEST_LEVEL = {8: 127, 4: 7}
 
 #: fp16 has 11 significant bits, and no step smaller than its smallest subnormal, 2**-24.
 _FP16_BITS = 11
@@ -30,7 +28,10 @@ _STEP_SLACK = 127 * 2.0**-22
 
 
 def weight_audit(
-    stored: Iterable[StoredTensor], source: SourceModel, equivalent: SourceModel
+    stored: Iterable[StoredTensor],
+    source: SourceModel,
+    equivalent: SourceModel,
+    compress: Compress | None = None,
 ) -> Check:
     """Every weight of the source is stored, once, within its type's rounding, and no other.
 
@@ -40,19 +41,23 @@ def weight_audit(
     matrices have to equal the *source* up to half a step, and the steps (of int8 one a row, of
     int4 one a block) have to be exactly those that the values ask for.
     A weight that is not stored has to be zero in ``equivalent``.
+
+    With ``compress`` (``Scheme.compress``) every weight has to be, bit by bit, what the scheme
+    makes of the source: a compressed matrix, or fp16 where it makes none and for vectors. See
+    ``compressed_audit``.
     """
     seen: set[str] = set()
     problems: list[str] = []
-    largest: dict[str, float] = {"fp32": 0.0, "fp16": 0.0, "int8": 0.0, "int4": 0.0}
+    largest: dict[str, float] = {"fp32": 0.0, "fp16": 0.0, "int8": 0.0, "int6": 0.0, "int4": 0.0}
     for tensor in stored:
         if tensor.name in seen or tensor.name not in source.weights:
             problems.append(f"{tensor.name} is stored but is no weight of the source")
             continue
         seen.add(tensor.name)
-        problem, error = _compare(tensor, source, equivalent)
+        problem, error = _compare(tensor, source, equivalent, compress)
         if problem:
             problems.append(f"{tensor.name}: {problem}")
-        kind = {32: "fp32", 16: "fp16", 8: "int8", 4: "int4"}.get(tensor.bits, "fp32")
+        kind = {32: "fp32", 16: "fp16", 8: "int8", 6: "int6", 4: "int4"}.get(tensor.bits, "fp32")
         largest[kind] = max(largest[kind], error)
     for name, expected in equivalent.weights.items():
         if name not in seen and bool(expected.any()):
@@ -66,7 +71,10 @@ def weight_audit(
 
 
 def _compare(
-    tensor: StoredTensor, source: SourceModel, equivalent: SourceModel
+    tensor: StoredTensor,
+    source: SourceModel,
+    equivalent: SourceModel,
+    compress: Compress | None,
 ) -> tuple[str, float]:
     """A problem ('' for none) and the largest error in steps of the stored type."""
     matrix = tensor.values.ndim == 2
@@ -74,6 +82,9 @@ def _compare(
     expected = (equivalent if wide else source).weights[tensor.name].numpy()
     if tensor.values.shape != expected.shape:
         return f"shape {tensor.values.shape}, the source has {expected.shape}", np.inf
+    if compress is not None:
+        compressed = compress(tensor.name, expected) if matrix else None
+        return compare_compressed(tensor, expected, compressed, _STEP_SLACK)
     error = np.abs(tensor.values.astype(np.float64) - expected)
     changed = wide and not np.array_equal(expected, source.weights[tensor.name].numpy())
     step = _steps(tensor, expected, folded=changed and not matrix)
@@ -90,7 +101,7 @@ def _compare(
             f"at {where} stored {tensor.values[where]:.9g}, source {expected[where]:.9g} "
             f"({worst:.3g} steps)"
         ), worst
-    if tensor.bits in _LARGEST_LEVEL:
+    if tensor.bits in LARGEST_LEVEL:
         return _scale_problem(tensor, expected), worst
     return "", worst
 
@@ -104,15 +115,18 @@ def _steps(tensor: StoredTensor, expected: Array, folded: bool) -> Array | None:
         exponent = np.where(expected == 0, _FP16_SMALLEST_EXPONENT, np.frexp(expected)[1])
         step: Array = np.ldexp(1.0, np.maximum(exponent - _FP16_BITS, _FP16_SMALLEST_EXPONENT))
         return step
-    return tensor.step if tensor.bits in _LARGEST_LEVEL else None
+    return tensor.step if tensor.bits in LARGEST_LEVEL else None
 
 
 def _scale_problem(tensor: StoredTensor, expected: Array) -> str:
-    """Steps have to be the smallest that hold their row: a coarser one loses accuracy unseen."""
+    """Steps have to be the smallest that hold their row: a coarser one loses accuracy unseen.
+
+    int4's are bfloat16, which may clip the largest value of a block by a hundredth of a step.
+    """
     if tensor.bits == 4:
         wanted = quantize_blocks(expected)[1].repeat(BLOCK, axis=1)
     else:
-        largest = np.abs(expected).max(axis=1, keepdims=True) / _LARGEST_LEVEL[tensor.bits]
+        largest = np.abs(expected).max(axis=1, keepdims=True) / LARGEST_LEVEL[tensor.bits]
         wanted = np.where(largest >= _SMALLEST_STEP, largest, 1).astype(np.float32)
     wrong = tensor.step != wanted
     if not wrong.any():

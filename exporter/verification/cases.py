@@ -25,14 +25,15 @@ def verification_cases(
     """Random token ids and token types: one token, short, odd and long, with padding and without.
 
     At least one case has a row that is all padding, and one has padding in front and in between.
-    ``lengths`` that an artifact has methods for get a case each, one token shorter and padded. The
-    longest ends at the position table, or at ``_LONGEST``.
+    ``lengths`` that an artifact has methods for get a case each, one token shorter and padded; no
+    case is longer than they are. The longest ends at the position table, or at ``_LONGEST``.
     """
     generator = np.random.default_rng(seed)
+    limit = min(config.max_positions, max(lengths, default=config.max_positions))
 
     def case(name: str, lengths: list[int], width: int, every: int = 1) -> Case:
         """With ``every``, only each such token of the length is none of padding."""
-        width = min(width, config.max_positions)
+        width = min(width, limit)
         shape = (len(lengths), width)
         position = np.arange(width)[None, :]
         mask = (position < np.array(lengths)[:, None]) & (position % every == every - 1)

@@ -66,19 +66,31 @@ class Evaluator:
         progress: Callable[[str], None],
         *,
         batch_size: int | None = None,
+        longest: int | None = None,
     ) -> Accuracy:
-        """Run all examples. Raises CheckFailed when an output is not finite."""
+        """Run all examples. Raises CheckFailed when an output is not finite.
+
+        ``longest`` is the largest number of tokens that the artifact takes, where that is less than
+        the model's: longer texts are cut to it, and PyTorch still reads them whole.
+        """
         size = batch_size_for(precision) if batch_size is None else batch_size
         progress("PyTorch in fp32")
         reference = self.reference_logits
-        logits = classify(artifact_run(session), self.encoded, batch_size=size, progress=progress)
+        encoded = self._encoded(longest)
+        logits = classify(artifact_run(session), encoded, batch_size=size, progress=progress)
         return compare(
             reference,
             logits,
             self.data,
-            truncated=self.encoded.truncated,
+            truncated=encoded.truncated,
             batch_size=size,
         )
+
+    def _encoded(self, longest: int | None) -> Encoded:
+        if longest is None or longest >= self.checkpoint.max_length:
+            return self.encoded
+        tokenizer = load_tokenizer(self.checkpoint.tokenizer_files)
+        return encode_examples(tokenizer, self.data.texts, self.data.pairs, longest)
 
     def check(self, accuracy: Accuracy, precision: str) -> Check:
         """The gate's verdict on ``accuracy``."""

@@ -11,7 +11,7 @@ transformers' own model.
 import gc
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +24,9 @@ from exporter.quantization.reference import Reference
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import Array, ArtifactSpec, Coverage, Target
 from exporter.verification.audit import weight_audit
-from exporter.verification.cases import verification_cases
+from exporter.verification.cases import Case, verification_cases
 from exporter.verification.parity import layer_parity, output_parity
+from exporter.verification.ranges import ranges_check
 from exporter.verification.report import Check, GateReport
 
 _TWIN_SEED = 1
@@ -56,6 +57,7 @@ def prove(
     labels = len(model.labels or ())
     coverage = target.coverage(path, spec.precision, model.config, model.task, labels)
     progress("weights")
+    scheme = find_scheme(target.scheme(spec.precision))
     checks = [
         coverage_check(coverage),
         metadata_check(target.metadata(path), spec, model, metadata or {}),
@@ -64,9 +66,13 @@ def prove(
             target.stored_weights(path, model.config, model.task),
             model,
             target.stored_model(model, spec.precision),
+            scheme.compress,
         ),
         _real_outputs(target, spec, path, model, progress),
     ]
+    if ranges := target.activation_ranges(path):
+        progress("ranges of activations")
+        checks.append(ranges_check(ranges, model))
     gc.collect()
     checks += _twin_checks(target, spec, path, model, progress)
     return GateReport(tuple(checks)), coverage
@@ -77,13 +83,16 @@ def signature_check(target: Target, path: Path, model: SourceModel) -> Check:
 
     A named axis has to be the batch or the sequence; one case, run, tells whether it is.
     """
-    case = next(c for c in verification_cases(model.config) if c.name == "padded batch")
+    cases = verification_cases(model.config, lengths=target.lengths(path))
+    case = next(c for c in cases if c.name == "padded batch")
     declared = {spec.name: spec for group in target.signature(path) for spec in group}
     rows = declared["input_ids"].shape[0] if "input_ids" in declared else None
     inputs = {n: v[:rows] if isinstance(rows, int) else v for n, v in case.inputs.items()}
     batch, sequence = inputs["input_ids"].shape
     sizes: dict[int | str, int] = {"batch": batch, "sequence": sequence}
-    actual = {**inputs, **target.open(path).run(inputs)}
+    # Sessions take int64 and hand the artifact what it declares.
+    fed = {n: v.astype(declared[n].dtype) if n in declared else v for n, v in inputs.items()}
+    actual = {**fed, **target.open(path).run(inputs)}
     wrong = [f"{name} is undeclared or missing" for name in set(actual) ^ set(declared)]
     for name in set(actual) & set(declared):
         spec, value = declared[name], actual[name]
@@ -164,16 +173,17 @@ def _twin_checks(
     progress: Callable[[str], None],
 ) -> list[Check]:
     weights = sensitised_weights(model.config, model.task, len(model.labels or ()), _TWIN_SEED)
-    twin = replace(model, weights=weights)
     cases = verification_cases(model.config, lengths=target.lengths(path))
+    twin = replace(model, weights=weights, calibration=tuple(_texts(cases)))
     scheme = find_scheme(target.scheme(spec.precision))
     stored = target.stored_model(twin, spec.precision)
-    stored_reference = scheme.reference(stored)
     with tempfile.TemporaryDirectory() as folder:
         twin_path = Path(folder) / path.name
         progress("sensitised twin")
         target.write(twin, spec, twin_path, {})
         same = target.structure(path) == target.structure(twin_path)
+        ranges = target.activation_ranges(twin_path)
+        stored_reference = scheme.reference(replace(stored, ranges=ranges))
         layers = layer_parity(
             target.open(twin_path, taps=True),
             stored_reference,
@@ -189,7 +199,7 @@ def _twin_checks(
     structure = Check("structure", same, detail, {"equal": float(same)}, None)
     if all(tensor is twin.weights[name] for name, tensor in stored.weights.items()):
         return [structure, layers]  # the source itself is stored: nothing to compare
-    source_reference = scheme.reference(twin)
+    source_reference = scheme.reference(replace(twin, ranges=ranges))
     equivalence = output_parity(
         "equivalence",
         lambda inputs: _run(stored_reference, inputs),
@@ -205,3 +215,11 @@ def _run(reference: Reference, inputs: Mapping[str, Array]) -> dict[str, Array]:
     tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
     with torch.no_grad():
         return {name: value.numpy() for name, value in reference.run(**tensors).items()}
+
+
+def _texts(cases: Sequence[Case]) -> Iterator[dict[str, Array]]:
+    """Every row of the cases that has a token, as an input of its own."""
+    for case in cases:
+        for row, mask in enumerate(case.inputs["attention_mask"]):
+            if mask.any():
+                yield {name: values[row : row + 1] for name, values in case.inputs.items()}

@@ -23,6 +23,20 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Texts in the order of the file, ``pairs`` None for single ones; see ``LabelledData``.
+
+    ``labels`` are their names, None where the file has no such column.
+    """
+
+    name: str
+    sha256: str
+    texts: tuple[str, ...]
+    pairs: tuple[str, ...] | None
+    labels: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
 class LabelledData:
     """Examples in the order of the file. ``labels`` are indices into the model's labels.
 
@@ -47,8 +61,20 @@ def read_labelled(
     The label names of the file are those of the model; letter case is ignored where that is
     unambiguous. Fields are separated by tabs and taken literally (no quoting).
 
-    Raises UserError for a file that is missing, empty, not UTF-8 or malformed (with the line),
-    and for labels that the model does not have.
+    Raises UserError as ``read_texts`` does, and for labels that are missing or that the model does
+    not have.
+    """
+    found = read_texts(path, limit=limit)
+    if found.labels is None:
+        raise UserError(f"{path} has no column for labels.", _FORMAT)
+    labels = _indices(path, found.labels, model_labels)
+    return LabelledData(found.name, found.sha256, found.texts, found.pairs, labels)
+
+
+def read_texts(path: Path, *, limit: int | None = None) -> Texts:
+    """Read the texts of ``path`` (the first ``limit``), with or without labels.
+
+    Raises UserError for a file that is missing, empty, not UTF-8 or malformed (with the line).
     """
     lines = _lines(path)
     if not lines:
@@ -57,7 +83,7 @@ def read_labelled(
     text_at = _column(header, TEXT_COLUMNS)
     pair_at = _column(header, PAIR_COLUMNS)
     label_at = _column(header, LABEL_COLUMNS)
-    if text_at is None or label_at is None:
+    if text_at is None:
         raise UserError(f"{path} has no usable header: {lines[0][:80]!r}.", _FORMAT)
     texts: list[str] = []
     pairs: list[str] = []
@@ -73,25 +99,25 @@ def read_labelled(
                 f"{path}, line {number}: {len(fields)} fields instead of {len(header)}.",
                 "Every line needs as many tab-separated fields as the header.",
             )
-        needed = [text_at, label_at] if pair_at is None else [text_at, pair_at, label_at]
+        needed = [column for column in (text_at, pair_at, label_at) if column is not None]
         empty = [header[i] for i in needed if not fields[i].strip()]
         if empty:
             raise UserError(
                 f"{path}, line {number}: {empty[0]} is empty.", "Complete or remove the line."
             )
         texts.append(fields[text_at])
-        names.append(fields[label_at].strip())
+        if label_at is not None:
+            names.append(fields[label_at].strip())
         if pair_at is not None:
             pairs.append(fields[pair_at])
     if not texts:
         raise UserError(f"{path} holds no examples, only a header.", _FORMAT)
-    labels = _indices(path, names, model_labels)
-    return LabelledData(
+    return Texts(
         name=path.name,
         sha256=sha256_file(path),
         texts=tuple(texts),
         pairs=None if pair_at is None else tuple(pairs),
-        labels=labels,
+        labels=None if label_at is None else tuple(names),
     )
 
 

@@ -30,6 +30,10 @@ class GateReport:
     def failures(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if not check.passed)
 
+    def summary(self) -> dict[str, str]:
+        """What every check found, in a line, by its name."""
+        return {check.name: check.detail for check in self.checks}
+
     def as_dict(self) -> dict[str, Any]:
         """For the manifest's field ``verification``."""
         return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}

@@ -17,14 +17,18 @@ _DEVICE = "host"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that only this command has."""
-    default = Settings()
-    parser.add_argument("--length", type=int, default=128, help="tokens (default 128)")
-    parser.add_argument("--threads", type=int, default=1, help="default 1")
-    parser.add_argument("--runs", type=int, default=20, help="inferences (default 20)")
-    parser.add_argument("--out", type=Path, default=None, metavar="FILE.json", help="JSON, too")
-    parser.add_argument("--step-limit", type=float, default=default.step_limit, help="seconds")
-    parser.add_argument("--seed", type=int, default=default.seed, help="of the token ids")
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument(
+        "--length", type=int, default=128, metavar="N", help="number of tokens (default: 128)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="number of threads (default: 1)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=20, metavar="N", help="runs to add up (default: 20)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=None, metavar="FILE", help="write the JSON document there, too"
+    )
 
 
 def run(options: argparse.Namespace, _: Sequence[str]) -> int:

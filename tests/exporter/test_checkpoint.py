@@ -1,89 +1,30 @@
-"""Loading a checkpoint: what is found, for which task, with which labels and hashes."""
+"""Loading a checkpoint: what is found, for which task, with which hashes."""
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
+from checkpoint_folders import (
+    LABELS,
+    VOCABULARY,
+    Write,
+    checkpoint_writer,
+    edit_config,
+    refused,
+)
 
 from exporter import checkpoint
 from exporter.checkpoint import Checkpoint, load
-from exporter.errors import UserError
-from exporter.model.config import (
-    CLASS_SUFFIXES,
-    FAMILIES,
-    TASKS,
-    EncoderConfig,
-    Family,
-    Task,
-    architecture,
-)
-from exporter.model.random import sensitised_weights
-from exporter.model.weights import to_hugging_face, weight_shapes
+from exporter.model.config import FAMILIES, TASKS, Family, Task, architecture
+from exporter.model.weights import weight_shapes
 from exporter.tokenizer import complete_files, load_tokenizer
-
-VOCABULARY = "".join(
-    f"{piece}\n" for piece in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c")
-).encode()
-LABELS = ("no", "maybe", "yes")
-
-Write = Callable[..., Path]
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a tiny checkpoint; ``config`` changes fields of config.json (None removes one)."""
-
-    def build(
-        family: Family = "squeezebert",
-        task: Task = "sequence-classification",
-        config: Mapping[str, Any] | None = None,
-        *,
-        name: str = "model",
-        dtype: torch.dtype = torch.float32,
-        seed: int = 0,
-    ) -> Path:
-        values = {
-            "model_type": family,
-            "vocab_size": 8,
-            "hidden_size": 8,
-            "embedding_size": 8,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "intermediate_size": 16,
-            "max_position_embeddings": 12,
-        }
-        encoder = EncoderConfig.from_hugging_face(values)
-        labels = LABELS if task.endswith("classification") else None
-        values = {**values, **encoder.to_hugging_face(task, labels), **(config or {})}
-        weights = sensitised_weights(encoder, task, 3, seed)
-        state = {n: t.to(dtype) for n, t in to_hugging_face(weights, encoder, task).items()}
-        folder = tmp_path / name
-        folder.mkdir()
-        kept = {key: value for key, value in values.items() if value is not None}
-        (folder / "config.json").write_text(json.dumps(kept))
-        (folder / "vocab.txt").write_bytes(VOCABULARY)
-        safetensors.torch.save_file(state, folder / "model.safetensors")
-        return folder
-
-    return build
-
-
-def refused(model: Path | str, **arguments: Any) -> UserError:
-    with pytest.raises(UserError) as caught:
-        load(str(model), **arguments)
-    assert caught.value.next_step
-    return caught.value
-
-
-def edit_config(folder: Path, **changes: Any) -> None:
-    path = folder / "config.json"
-    values = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+    return checkpoint_writer(tmp_path)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -155,59 +96,6 @@ def test_unknown_task_and_model_type(write: Write) -> None:
     folder = write("bert", config={"model_type": "electra"})
     assert "electra" in refused(folder).message
     assert "translation" in refused(folder, task="translation").message
-
-
-class TestLabels:
-    """Named by the checkpoint or by the user; never guessed."""
-
-    @pytest.mark.parametrize("table", [None, {}, {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}])
-    def test_missing(self, table: object, write: Write) -> None:
-        folder = write(config={"id2label": table})
-        error = refused(folder)
-        assert "does not name its 3 labels" in error.message
-        assert "--labels" in error.next_step
-        assert load(str(folder), labels=["x", "y", "z"]).model.labels == ("x", "y", "z")
-
-    def test_order_is_that_of_the_numbers(self, write: Write) -> None:
-        folder = write(config={"id2label": {"2": "yes", "0": "no", "1": "maybe"}})
-        found = load(str(folder))
-        assert found.model.labels == LABELS
-        assert found.config_json["id2label"] == {"0": "no", "1": "maybe", "2": "yes"}
-        assert found.config_json["label2id"] == {"no": 0, "maybe": 1, "yes": 2}
-
-    @pytest.mark.parametrize(
-        ("table", "cause"),
-        [
-            ({"0": "no", "1": "yes"}, "2 labels, but the classifier has 3 outputs"),
-            ({"0": "no", "1": "yes", "3": "maybe"}, "does not number"),
-            ({"0": "no", "1": "yes", "2": "no"}, "two labels alike"),
-            (["no", "yes", "maybe"], "does not number"),
-        ],
-    )
-    def test_tables_that_cannot_be_right(self, table: object, cause: str, write: Write) -> None:
-        assert cause in refused(write(config={"id2label": table})).message
-
-    @pytest.mark.parametrize(
-        ("labels", "cause"),
-        [
-            (["a", "b"], "2 labels, but the classifier has 3 outputs"),
-            (["a", "b", "a"], "repeated"),
-            (["a", " ", "c"], "empty"),
-            (["yes", "no", "maybe"], "in another order"),
-        ],
-    )
-    def test_given_labels_that_cannot_be_right(
-        self, labels: list[str], cause: str, write: Write
-    ) -> None:
-        assert cause in refused(write(), labels=labels).message
-
-    def test_given_labels_rename(self, write: Write) -> None:
-        found = load(str(write()), labels=["nein", "vielleicht", "ja"])
-        assert found.model.labels == ("nein", "vielleicht", "ja")
-        assert found.config_json["id2label"]["2"] == "ja"
-
-    def test_tasks_without_labels(self, write: Write) -> None:
-        assert "no labels" in refused(write("bert", "masked-lm"), labels=["a"]).message
 
 
 class TestHashes:
@@ -328,76 +216,6 @@ def test_languages_of_the_model_card(
     folder = write()
     (folder / "README.md").write_text(f"---\n{written}\n---\n")
     assert load(str(folder)).languages == languages
-
-
-def test_the_example_is_english() -> None:
-    assert load("example:intents").languages == ("en",)
-
-
-class TestNamedArchitectures:
-    """Seeded weights, so that everything runs without a checkpoint."""
-
-    @pytest.fixture
-    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The architectures with one thin layer: the real ones take a second each."""
-        thin = {
-            "hidden_size": 8,
-            "embedding_size": 8,
-            "num_hidden_layers": 1,
-            "num_attention_heads": 2,
-            "intermediate_size": 16,
-        }
-        shrunk = {n: {**v, **thin} for n, v in checkpoint.RANDOM_ARCHITECTURES.items()}
-        monkeypatch.setattr(checkpoint, "RANDOM_ARCHITECTURES", shrunk)
-
-    @pytest.mark.parametrize(
-        ("name", "parameters"),
-        [("random:squeezebert-base", 51_096_579), ("random:bert-base", 109_484_547)],
-    )
-    def test_sizes_are_those_of_the_published_models(self, name: str, parameters: int) -> None:
-        """51.1 M and 109.5 M with the classifier of three outputs."""
-        config = EncoderConfig.from_hugging_face(checkpoint.RANDOM_ARCHITECTURES[name])
-        shapes = weight_shapes(config, "sequence-classification", 3)
-        assert sum(torch.Size(shape).numel() for shape in shapes.values()) == parameters
-
-    @pytest.mark.usefixtures("small")
-    @pytest.mark.parametrize("name", ["random:squeezebert-base", "random:bert-base"])
-    def test_is_complete_and_untrained(self, name: str) -> None:
-        found = load(name)
-        assert not found.trained
-        assert found.model.task == "sequence-classification"
-        assert found.model.labels == ("contradiction", "entailment", "neutral")
-        assert found.max_length == 512
-        assert load_tokenizer(found.tokenizer_files).get_vocab_size() == 30522
-        assert EncoderConfig.from_hugging_face(found.config_json) == found.model.config
-
-    @pytest.mark.usefixtures("small")
-    def test_follows_the_seed(self) -> None:
-        def hash_of(**arguments: Any) -> str:
-            return load("random:squeezebert-base", **arguments).source_hash
-
-        assert hash_of(seed=1) == hash_of(seed=1) != hash_of(seed=2)
-
-    @pytest.mark.usefixtures("small")
-    @pytest.mark.parametrize("task", TASKS)
-    def test_every_task(self, task: Task) -> None:
-        found = load("random:squeezebert-base", task=task)
-        assert found.class_name == "SqueezeBert" + CLASS_SUFFIXES[task]
-
-    @pytest.mark.usefixtures("small")
-    def test_labels(self) -> None:
-        found = load("random:bert-base", task="token-classification", labels=["O", "B"])
-        assert found.model.labels == ("O", "B")
-        assert "no labels" in refused("random:bert-base", task="masked-lm", labels=["O"]).message
-
-    def test_unknown(self) -> None:
-        error = refused("random:bert-huge")
-        assert "random:bert-huge" in error.message
-        assert "random:bert-base" in error.next_step
-
-
-def test_unknown_example() -> None:
-    assert "no example 'nothing'" in refused("example:nothing").message
 
 
 def test_a_checkpoint_cannot_be_changed(write: Write) -> None:

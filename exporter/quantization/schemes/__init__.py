@@ -13,6 +13,7 @@ from pathlib import Path
 
 from exporter.errors import UserError
 from exporter.model.config import SourceModel
+from exporter.quantization.compression import Compress
 from exporter.quantization.reference import Reference
 from exporter.quantization.tolerance import LayerTolerance
 
@@ -27,6 +28,9 @@ class Scheme:
     layer. ``output_tolerance`` bounds the relative difference between its outputs and fp32, end to
     end; what a lossy scheme costs depends on the model, so there it only tells a lossy artifact
     from a broken one, whose outputs are off by 1 and more.
+
+    ``compress`` says, where the scheme has it, what becomes of every matrix, bit by bit.
+    ``static_activations``: the inputs of linear layers are quantized with ``SourceModel.ranges``.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Scheme:
     reference: Callable[[SourceModel], Reference]
     layer_tolerance: LayerTolerance
     output_tolerance: float
+    compress: Compress | None = None
+    static_activations: bool = False
 
 
 def find_scheme(name: str) -> Scheme:
@@ -45,6 +51,12 @@ def find_scheme(name: str) -> Scheme:
         )
     scheme: Scheme = importlib.import_module(f"{__name__}.{name}").SCHEME
     return scheme
+
+
+def summary(name: str) -> str:
+    """The scheme in a line: the first of its module's description."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    return (module.__doc__ or "").partition("\n")[0]
 
 
 def scheme_names() -> tuple[str, ...]:

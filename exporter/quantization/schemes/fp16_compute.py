@@ -132,7 +132,11 @@ def _round(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.half().float()
 
 
-def _reference(model: SourceModel) -> Reference:
+def half_reference(model: SourceModel) -> Reference:
+    """The model computed in fp16, on its weights rounded to fp16.
+
+    Weights that already are fp16 values, such as those of compressed matrices, stay as they are.
+    """
     return _HalfReference(build_module(round_weights(model)))
 
 
@@ -146,4 +150,6 @@ _LAYER_TOLERANCE = LayerTolerance(typical=1e-4, worst=1e-3)
 #: At most 3e-3 measured, on 4 layers of sensitised weights.
 _OUTPUT_TOLERANCE = 5e-2
 
-SCHEME = Scheme("fp16_compute", 16, round_weights, _reference, _LAYER_TOLERANCE, _OUTPUT_TOLERANCE)
+SCHEME = Scheme(
+    "fp16_compute", 16, round_weights, half_reference, _LAYER_TOLERANCE, _OUTPUT_TOLERANCE
+)

@@ -15,7 +15,7 @@ import torch
 from exporter.errors import REBUILD, UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.schemes import find_scheme
-from exporter.targets.base import ArtifactSpec, Coverage, Session, StoredTensor, TensorSpec
+from exporter.targets.base import ArtifactSpec, Coverage, Session, StoredTensor, Target, TensorSpec
 from exporter.targets.executorch.backends.base import Backend, backend_names, find_backend
 from exporter.targets.executorch.lower import CALLING
 from exporter.targets.executorch.program import Activation, Argument, read_program
@@ -25,7 +25,7 @@ _SCHEMES = {"int8": "int8_token", "fp16": "fp16_compute"}
 _DEFAULT_BACKEND = "xnnpack"
 
 
-class ExecutorchTarget:
+class ExecutorchTarget(Target):
     """See ``exporter.targets.base.Target``."""
 
     name = "executorch"

@@ -9,7 +9,7 @@ written out in operators that it has, it took as long.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -36,6 +36,16 @@ def activation_function(name: Activation) -> Callable[[torch.Tensor], torch.Tens
 def _tanh_gelu(block: torch.Tensor) -> torch.Tensor:
     inner = math.sqrt(2 / math.pi) * (block + 0.044715 * (block * block * block))
     return 0.5 * block * (1 + torch.tanh(inner))
+
+
+def norm_order(config: EncoderConfig, task: Task) -> Iterator[str]:
+    """Names of the LayerNorms, such as ``layers.0.attention.norm``, as they follow each other."""
+    yield "embeddings.norm"
+    for index in range(config.layers):
+        yield f"layers.{index}.attention.norm"
+        yield f"layers.{index}.feed_forward.norm"
+    if task == "masked-lm":
+        yield "head.norm"
 
 
 class GroupedChain(nn.Module):

@@ -13,7 +13,7 @@ import onnxruntime
 
 import exporter
 from exporter.model.config import EncoderConfig, SourceModel, Task
-from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, TensorSpec
+from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, Target, TensorSpec
 from exporter.targets.onnx import stored
 from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.lower import lower, stored_model
@@ -23,7 +23,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 FLAVOURS = ("optimized", "portable")
 
 
-class OnnxTarget:
+class OnnxTarget(Target):
     """See ``exporter.targets.base.Target``."""
 
     name = "onnx"

@@ -17,13 +17,13 @@ import torch
 from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.model.encoder import EncoderModel, build_module
-from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, TensorSpec
+from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, Target, TensorSpec
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 @dataclass
-class FakeTarget:
+class FakeTarget(Target):
     """``wrong`` adds noise of that size to the weights of a precision; ``before_write`` runs in
     the middle of writing; ``written`` lists what was written.
     """

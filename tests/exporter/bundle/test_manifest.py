@@ -2,8 +2,10 @@
 # ruff: noqa: ARG001 - fixtures are asked for by name
 
 import copy
+import hashlib
 import json
-from dataclasses import replace
+import subprocess
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +16,8 @@ from exporter.errors import UserError
 from exporter.manifest import (
     as_document,
     changed_files,
+    content_hash,
+    file_record,
     from_document,
     read_manifest,
     write_manifest,
@@ -61,7 +65,7 @@ def fields(value, path=()):
 # What is free in form: maps by name, and what a gate of another version may measure.
 FREE = ("groups", "versions", "measured", "coverage", "verification", "accuracy")
 # Newer than the first manifests, which are read all the same.
-ADDED = {"backend": "", "not_run": "", "command": ()}
+ADDED = {"backend": "", "not_run": "", "command": (), "calibration": None, "lengths": ()}
 
 
 def added(path):
@@ -139,15 +143,11 @@ def test_wrong_values_are_refused_by_reader_and_schema(path, value, document):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("path", "fake/other.json"), ("path", "fake"), ("sha256", "0" * 64)]
+    ("field", "value"), [("path", "fake/other.json"), ("path", "fak"), ("sha256", "0" * 64)]
 )
 def test_path_and_hash_of_an_artifact_are_those_of_its_first_file(field, value, document):
-    if value == "fake":  # a package: its files lie below it
-        document["artifacts"][0][field] = value
-        assert from_document(document)
-        value = "fak"
     document["artifacts"][0][field] = value
-    with pytest.raises(ValueError, match="first file" if field == "sha256" else "begin with"):
+    with pytest.raises(ValueError, match="of its content" if field == "sha256" else "begin with"):
         from_document(document)
 
 
@@ -224,3 +224,26 @@ def test_a_folder_without_manifest_and_no_folder_are_refused(tmp_path):
         read_manifest(tmp_path)
     with pytest.raises(UserError, match="does not exist"):
         read_manifest(tmp_path / "none")
+
+
+def test_a_package_has_the_hash_of_the_list_of_its_files(document, tmp_path):
+    package = tmp_path / "fake" / "model.package"
+    (package / "inside").mkdir(parents=True)
+    (package / "b.bin").write_bytes(b"b")
+    (package / "inside" / "a.bin").write_bytes(b"a")
+    (tmp_path / "fake" / "beside.json").write_bytes(b"{}")
+    names = ["inside/a.bin", "b.bin"]
+    files = [file_record(tmp_path, package / name) for name in names]
+    beside = file_record(tmp_path, tmp_path / "fake" / "beside.json")
+    found = content_hash("fake/model.package", [*files, beside])
+    listed = subprocess.run(
+        ["sha256sum", "b.bin", "inside/a.bin"], cwd=package, capture_output=True, check=True
+    )
+    assert found == hashlib.sha256(listed.stdout).hexdigest()
+    artifact = document["artifacts"][0]
+    artifact["files"] = [asdict(file) for file in (*files, beside)]
+    artifact |= {"path": "fake/model.package", "sha256": found}
+    assert from_document(document).artifacts[0].sha256 == found
+    artifact["files"][1]["sha256"] = "0" * 64
+    with pytest.raises(ValueError, match="not that of its content"):
+        from_document(document)

@@ -5,14 +5,21 @@ import pytest
 from exporter.arguments import command_line
 from exporter.errors import UserError
 from exporter.planning import choose_artifacts
+from exporter.targets.base import ArtifactSpec
 
 
 def paths(*words: str) -> list[str]:
     """Paths of the artifacts that ``build MODEL OUT`` with these options makes."""
+    return [spec.path for spec in specs(*words)]
+
+
+def specs(*words: str) -> list[ArtifactSpec]:
     options = command_line().parse_args(["build", "model", "out", *words])
-    chosen = choose_artifacts(options.target, options.precision, options.flavour, options.backend)
+    chosen = choose_artifacts(
+        options.target, options.precision, options.flavour, options.backend, options.lengths
+    )
     assert all(spec.target == target.name for spec, target in chosen)
-    return [spec.path for spec, _ in chosen]
+    return [spec for spec, _ in chosen]
 
 
 ONNX = ["onnx/model.onnx", "onnx/model_fp16.onnx", "onnx/model_int8.onnx"]
@@ -34,6 +41,24 @@ def test_every_target_gives_those_that_it_has() -> None:
         "executorch/model_buckets.pte",
     ]
     assert paths(*both, "--backend", "xnnpack") == [*ONNX, *PROGRAMS]
+
+
+def test_coreml_has_a_flavour_for_every_form() -> None:
+    words = ("--target", "coreml", "--precision", "fp32,w8a8")
+    assert paths(*words) == ["coreml/model.mlpackage", "coreml/model_w8a8.mlpackage"]
+    assert paths("--target", "coreml", "--flavour", "sequence_fixed_logits") == [
+        "coreml/model_sequence_fixed_logits_fp16.mlpackage",
+        "coreml/model_sequence_fixed_logits_int8.mlpackage",
+    ]
+
+
+def test_lengths_go_to_the_flavours_that_are_made_for_them() -> None:
+    words = ("--target", "onnx,coreml", "--precision", "fp16", "--lengths", "64, 16,64")
+    assert [spec.lengths for spec in specs(*words)] == [(), (16, 64)]
+    with pytest.raises(UserError, match="--lengths leads to nothing"):
+        specs("--lengths", "64")
+    with pytest.raises(SystemExit):
+        specs("--target", "coreml", "--lengths", "0")
 
 
 def test_names_say_what_is_inside() -> None:
@@ -60,6 +85,8 @@ def test_names_say_what_is_inside() -> None:
         (("--backend", "xnnpack"), r"--backend.* xnnpack"),
         (("--target", "executorch", "--backend", "qnn"), r"qnn.*xnnpack.*coreml.*vulkan"),
         (("--target", "executorch", "--backend", "coreml", "--precision", "int4"), "int4"),
+        (("--target", "coreml", "--flavour", "buckets"), r"buckets.*ranged_logits"),
+        (("--target", "coreml", "--precision", "int3"), r"int3.*palettized4"),
         (("--precision", "fp32,fp32"), "onnx/model.onnx is asked for twice"),
         (("--target", "executorch,executorch"), "executorch/model.pte is asked for twice"),
     ],

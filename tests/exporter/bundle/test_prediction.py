@@ -1,6 +1,7 @@
 """Answers of the five tasks, against the PyTorch model they come from."""
 # ruff: noqa: ARG001 - fixtures are asked for by name
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -134,3 +135,37 @@ def test_bad_requests_are_refused(bundle_of):
     (bundle / "vocab.txt").unlink()
     with pytest.raises(UserError, match=r"not found.*vocab\.txt"):
         predict(bundle, "red", artifact="fake/model_int8.json")
+
+
+def test_an_artifact_is_asked_by_its_own_path(bundle_of):
+    bundle, _ = bundle_of("sequence-classification", ("low", "middle", "high"))
+    found = predict(bundle / "fake" / "model_int8.json", "red cat")
+    assert found == predict(bundle, "red cat", artifact="fake/model_int8.json")
+    (bundle / "fake" / "model_int8.npz").write_bytes(b"other")
+    with pytest.raises(UserError, match="bytes instead of"):
+        predict(bundle / "fake" / "model_int8.json", "red cat")
+
+
+def test_an_artifact_alone_is_asked_with_its_tokenizer(bundle_of, tmp_path):
+    bundle, _ = bundle_of("sequence-classification", ("low", "middle", "high"))
+    expected = predict(bundle, "red cat")
+    alone = tmp_path / "alone"
+    shutil.copytree(bundle / "fake", alone)
+    with pytest.raises(UserError, match="--tokenizer"):
+        predict(alone / "model.json", "red cat")
+    for folder in (tmp_path / "source", bundle):
+        found = predict(alone / "model.json", "red cat", tokenizer=folder)
+        assert (found.answer, found.tokens) == (expected.answer, expected.tokens)
+    with pytest.raises(UserError, match="has no tokenizer"):
+        predict(alone / "model.json", "red cat", tokenizer=alone)
+    with pytest.raises(UserError, match="42 tokens"):
+        predict(alone / "model.json", "red " * 40, tokenizer=bundle)
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "source", other)
+    pieces = (other / "vocab.txt").read_text().split("\n")
+    pieces[-3], pieces[-2] = pieces[-2], pieces[-3]
+    (other / "vocab.txt").write_text("\n".join(pieces))
+    with pytest.raises(UserError, match="is not the one"):
+        predict(alone / "model.json", "red cat", tokenizer=other)
+    with pytest.raises(UserError, match="does not exist"):
+        predict(tmp_path / "none", "red cat")

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from exporter.errors import UserError
-from exporter.verification.labelled_data import read_labelled
+from exporter.verification.labelled_data import read_labelled, read_texts
 
 LABELS = ("entailment", "neutral", "contradiction")
 
@@ -78,7 +78,7 @@ def test_a_limit_takes_the_first(tmp_path):
         ("\n\n", "is empty"),
         ("text\tlabel\n", "holds no examples"),
         ("one\tneutral\ntwo\tneutral\n", "no usable header: 'one"),
-        ("text\nfoo\n", "no usable header"),
+        ("text\nfoo\n", "no column for labels"),
         ("text\tlabel\none\tneutral\ntwo\n", "line 3: 1 fields instead of 2"),
         ("text\tlabel\none\ttwo\tneutral\n", "line 2: 3 fields instead of 2"),
         ("text\tlabel\n\tneutral\n", "line 2: text is empty"),
@@ -102,3 +102,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read_labelled(tmp_path / "none.tsv", LABELS)
     with pytest.raises(UserError, match="file is where a folder is needed, or the reverse"):
         read_labelled(tmp_path, LABELS)
+
+
+def test_texts_need_no_labels(tmp_path):
+    path = tmp_path / "data.tsv"
+    path.write_text("premise\thypothesis\na\tb\nc\td\n")
+    found = read_texts(path, limit=1)
+    assert (found.texts, found.pairs, found.labels) == (("a",), ("b",), None)
+    path.write_text("text\tlabel\na\tnobody knows this\n")
+    assert read_texts(path).labels == ("nobody knows this",)

@@ -15,8 +15,8 @@ class Backend(Protocol):
     """One delegate: it takes a model's operators and runs them its own way on the device."""
 
     name: str
-    #: The first of each is built where the user asks for none.
     precisions: tuple[str, ...]
+    #: Those that are built where the user asks for none.
     default_precisions: tuple[str, ...]
     flavours: tuple[str, ...]
     #: "" where artifacts run on this machine, else in what way they were examined instead.

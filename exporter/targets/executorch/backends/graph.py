@@ -1,11 +1,11 @@
 """The program inside a delegate that does not run here, in a form common to such backends."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from exporter.errors import REBUILD, UserError
+from exporter.targets.base import Array
 from exporter.targets.executorch.constant import ConstantReference
 from exporter.targets.executorch.container import open_container
 from exporter.targets.executorch.flatbuffer import Damaged
@@ -56,17 +56,23 @@ class Operator:
 class DelegateGraph:
     """Inputs and outputs in the order of the delegate call's arguments, operators as they run.
 
-    ``settings`` is all else that decides what is computed.
+    ``settings`` is all else that decides what is computed. ``source`` is the program as the dialect
+    itself knows it, where it has a form of its own.
     """
 
     inputs: tuple[Result, ...]
     operators: tuple[Operator, ...]
     outputs: tuple[str, ...]
     settings: tuple[object, ...] = ()
+    source: object = None
 
 
-#: Computes an operator from its operands by name: tensors (fp16 as fp32), texts, None and tuples.
-Kernel = Callable[..., Any]
+class Unknown(Exception):
+    """An operator or an attribute that is not evaluated here; the message names it."""
+
+
+#: Computes the values of those names from the inputs of a graph, in its order. Raises Unknown.
+Evaluate = Callable[[Sequence[Array], Collection[str]], dict[str, Array]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,8 @@ class Dialect:
     """How one delegate writes its programs down.
 
     ``delegate`` is its name in a .pte file. ``parse`` reads its data (and the file's named data)
-    and raises Damaged. ``linear``, ``norm`` and ``lookup`` are the operators that read weights,
+    and raises Damaged. ``prepare`` makes a graph ready for evaluation and raises Unknown.
+    ``linear``, ``norm`` and ``lookup`` are the operators that read weights,
     with the names of the operands that are weights; ``indices`` is the lookup's other operand.
     ``carriers`` gives the operators whose result is a part, or all, of one operand, and its name.
     """
@@ -82,7 +89,7 @@ class Dialect:
     name: str
     delegate: str
     parse: Callable[[memoryview, Mapping[str, memoryview]], DelegateGraph]
-    kernels: Mapping[str, Kernel]
+    prepare: Callable[[DelegateGraph], Evaluate]
     linear: tuple[str, tuple[str, str]]
     norm: tuple[str, tuple[str, str]]
     lookup: tuple[str, tuple[str]]

@@ -86,7 +86,10 @@ def at_the_end(value: int) -> Callable[[Array], Array]:
         (put("input_ids", at_the_end(VOCABULARY)), f"input_ids has values .* {VOCABULARY - 1}"),
         (put("input_ids", at_the_end(2**40)), f"input_ids has values .* {VOCABULARY - 1}"),
         (put("input_ids", at_the_end(-1)), "input_ids has values from"),
-        (put("token_type_ids", at_the_end(2)), "token_type_ids has values from 0 to 2; allowed are 0 to 1"),
+        (
+            put("token_type_ids", at_the_end(2)),
+            "token_type_ids has values from 0 to 2; allowed are 0 to 1",
+        ),
         (put("attention_mask", at_the_end(2)), "other than 0 and 1"),
         (put("attention_mask", at_the_end(-1)), "other than 0 and 1"),
         (put("attention_mask", lambda a: a[:, :-1]), r"\(2, 4\)"),

@@ -1,77 +1,57 @@
-"""The file tree in a Core ML delegate's data, and its weights; both stay mapped from disk.
+"""The file tree in a Core ML delegate's data, which stays mapped from disk.
 
-The tree: the files' bytes, then an index in JSON, written backwards up to the end (ExecuTorch's
-``inmemory_filesystem``). The weights: coremltools' ``MILBlob/Blob/StorageFormat.hpp``.
+The files' bytes, then an index in JSON, written backwards up to the end (ExecuTorch's
+``inmemory_filesystem``). The files are a Core ML package and what ExecuTorch says of it.
 """
 
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.targets.executorch.constant import ConstantReference, byte_count
+from exporter.targets.coreml.interpreter.errors import Unreadable
+from exporter.targets.coreml.interpreter.package import DATA, MANIFEST, WEIGHT_FILE, model_path
 from exporter.targets.executorch.flatbuffer import Damaged
 
 _ROOT = "lowered_module"
 _PACKAGE = f"{_ROOT}/model.mlpackage"
-_MODEL = "com.apple.CoreML/model.mlmodel"
-_WEIGHTS = "com.apple.CoreML/weights/weight.bin"
-_METADATA, _MANIFEST = f"{_ROOT}/metadata.json", f"{_PACKAGE}/Manifest.json"
+_METADATA, _MANIFEST = f"{_ROOT}/metadata.json", f"{_PACKAGE}/{MANIFEST}"
 #: Names of operators for debuggers.
 _IGNORED = (f"{_ROOT}/debug_info.json", f"{_PACKAGE}/executorch_debug_handle_mapping.json")
 #: The index of a tree with the files above has less than 2000 bytes.
 _LONGEST_INDEX = 1 << 16
 _FILE, _FOLDER = 0, 1
 
-_SENTINEL, _ENTRY = 0xDEADBEEF, struct.Struct("<IIQQ")
-_STORAGE_VERSION = 2
-_STORED_TYPES = {
-    1: "float16",
-    2: "float32",
-    3: "uint8",
-    4: "int8",
-    6: "int16",
-    7: "uint16",
-}
-
 
 @dataclass(frozen=True)
-class Package:
-    """Inputs and outputs in the order of the delegate's arguments, the model, its weights."""
+class DelegateFiles:
+    """Inputs and outputs in the order of the delegate's arguments, the package's model and weights.
+
+    Both are as they lie in the file.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     model: memoryview
     weights: memoryview
 
-    def constant(self, offset: int, dtype: str, shape: tuple[int, ...]) -> ConstantReference:
-        """The tensor whose entry lies at ``offset`` in the weights. Raises Damaged."""
-        if offset < 0 or offset + _ENTRY.size > len(self.weights):
-            raise Damaged("a constant of a Core ML program lies outside its weights")
-        sentinel, kind, size, start = _ENTRY.unpack_from(self.weights, offset)
-        if sentinel != _SENTINEL or _STORED_TYPES.get(kind) != dtype:
-            raise Damaged(f"a constant of a Core ML program is not stored as {dtype}")
-        if size != byte_count(dtype, shape) or start + size > len(self.weights):
-            raise Damaged("a constant of a Core ML program has another size than its shape")
-        content = self.weights[start : start + size]
-        return ConstantReference(dtype, shape, tuple(range(len(shape))), content)
 
-
-def read_package(blob: memoryview) -> Package:
+def read_files(blob: memoryview) -> DelegateFiles:
     """The package in a delegate's data. Raises Damaged."""
     files = _files(blob)
-    metadata, manifest = (_json(files.pop(name, None)) for name in (_METADATA, _MANIFEST))
-    items = manifest.get("itemInfoEntries", {})
-    root = items.get(manifest.get("rootModelIdentifier"), {})
-    model = files.pop(f"{_PACKAGE}/Data/{_MODEL}", None)
-    weights = files.pop(f"{_PACKAGE}/Data/{_WEIGHTS}", None)
+    metadata = _json(files.pop(_METADATA, None))
+    try:
+        place = model_path(bytes(files.pop(_MANIFEST, b"")))
+    except Unreadable as error:
+        raise Damaged(f"a Core ML package is damaged: {error}") from error
+    model = files.pop(f"{_PACKAGE}/{DATA}/{place}", None)
+    weights = files.pop(f"{_PACKAGE}/{DATA}/{WEIGHT_FILE}", None)
     unknown = sorted(set(files) - set(_IGNORED))
-    if model is None or weights is None or root.get("path") != _MODEL or unknown:
+    if model is None or weights is None or unknown:
         raise Damaged(f"a Core ML package is not complete, or has other files: {unknown}")
-    if len(weights) < 8 or struct.unpack_from("<I", weights, 4) != (_STORAGE_VERSION,):
-        raise Damaged("the weights of a Core ML program have an unknown format")
-    return Package(_names(metadata, "inputNames"), _names(metadata, "outputNames"), model, weights)
+    return DelegateFiles(
+        _names(metadata, "inputNames"), _names(metadata, "outputNames"), model, weights
+    )
 
 
 def _names(metadata: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -1,189 +1,117 @@
-"""Reads the ML program in a Core ML delegate's data.
+"""The program of the Core ML package in a delegate's data, in the form common to such backends."""
 
-The format: coremltools' ``Model.proto`` and ``MIL.proto``. Strict: what it does not understand it
-refuses.
-"""
-
-import importlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from exporter.quiet import apart
-from exporter.targets.executorch.backends.coreml.package import Package, read_package
-from exporter.targets.executorch.backends.graph import (
-    DelegateGraph,
+from exporter.targets.base import Array
+from exporter.targets.coreml.interpreter import (
+    Constant,
+    Feature,
     Operand,
-    Operator,
+    Package,
     Reference,
-    Result,
 )
-from exporter.targets.executorch.constant import ConstantReference, byte_count
+from exporter.targets.coreml.interpreter.errors import Refused, Unreadable
+from exporter.targets.coreml.interpreter.executor import Executor
+from exporter.targets.coreml.interpreter.package import read_package
+from exporter.targets.coreml.interpreter.program import Shape
+from exporter.targets.executorch.backends import graph
+from exporter.targets.executorch.backends.coreml.package import DelegateFiles, read_files
+from exporter.targets.executorch.constant import ConstantReference, known
 from exporter.targets.executorch.flatbuffer import Damaged
 
-_VERSION = 1
-_BLOB = "@model_path/weights/weight.bin"
-_FUNCTION = "main"
-#: Fields of a tensor's immediate value by type. fp16 numbers are stored as bytes.
-_FIELDS = {
-    **dict.fromkeys(("int8", "int16", "int32", "uint8", "uint16"), "ints"),
-    "float32": "floats",
-    "bool": "bools",
-    "float16": "bytes",
-}
 
-
-def parse(blob: memoryview, named_data: Mapping[str, memoryview]) -> DelegateGraph:
-    """See ``exporter.targets.executorch.backends.graph.Dialect.parse``."""
+def parse(blob: memoryview, named_data: Mapping[str, memoryview]) -> graph.DelegateGraph:
+    """See ``exporter.targets.executorch.backends.graph.Dialect``."""
     del named_data
-    package = read_package(blob)
-    with apart():  # coremltools talks as it is imported
-        formats = [importlib.import_module(f"coremltools.proto.{n}_pb2") for n in ("Model", "MIL")]
-    model = formats[0].Model()
+    files = read_files(blob)
     try:
-        model.ParseFromString(bytes(package.model))
-    except Exception as error:  # the class belongs to protobuf's implementation
-        raise Damaged("the model of a Core ML package is damaged") from error
-    return _Reader(package, formats[1]).graph(model)
+        package = read_package(bytes(files.model), files.weights, "")
+    except Unreadable as error:
+        raise Damaged(f"a Core ML package is damaged: {error}") from error
+    described = package.description
+    features = {feature.name: feature for feature in (*described.inputs, *described.outputs)}
+    if {*files.inputs} != {feature.name for feature in described.inputs}:
+        raise Damaged("the inputs of a Core ML program are not those of its package")
+    if {*files.outputs} != set(package.program.outputs):
+        raise Damaged("the outputs of a Core ML program are not those of its package")
+    outputs = [(features[name].shape, features[name].dtype) for name in files.outputs]
+    settings = (described.specification_version, package.program.opset, tuple(outputs))
+    return _graph(package, files, features, settings)
 
 
-class _Reader:
-    """Knows the values that are defined so far."""
+def prepare(given: graph.DelegateGraph) -> graph.Evaluate:
+    """See ``exporter.targets.executorch.backends.graph.Dialect``."""
+    package = given.source
+    assert isinstance(package, Package)
+    features = {feature.name: feature for feature in package.description.inputs}
+    try:
+        executor = Executor(package.program)
+    except Refused as error:
+        raise graph.Unknown(str(error)) from error
 
-    def __init__(self, package: Package, mil: Any) -> None:
-        self._package, self._mil = package, mil
-        self._constants: dict[str, Operand] = {}
-        self._computed: set[str] = set()
+    def evaluate(inputs: Sequence[Array], kept: Collection[str]) -> dict[str, Array]:
+        values = {
+            declared.name: _converted(features[declared.name], array)
+            for declared, array in zip(given.inputs, inputs, strict=True)
+        }
+        try:
+            return executor.run(values, kept)
+        except Refused as error:
+            raise graph.Unknown(str(error)) from error
 
-    def graph(self, model: Any) -> DelegateGraph:
-        function = _function(model)
-        block = function.block_specializations[function.opset]
-        described = {entry.name: entry.type.multiArrayType for entry in model.description.input}
-        declared = {entry.name: self._type(entry.type) for entry in function.inputs}
-        if not set(self._package.inputs) == set(described) == set(declared):
-            raise Damaged("the inputs of a Core ML program are not those of its package")
-        if list(block.outputs) != [entry.name for entry in model.description.output]:
-            raise Damaged("the outputs of a Core ML program are not those of its description")
-        if set(self._package.outputs) != set(block.outputs) or block.attributes:
-            raise Damaged("the outputs of a Core ML program are not those of its package")
-        inputs = tuple(
-            Result(name, declared[name][0], _range(described[name], declared[name][1]))
-            for name in self._package.inputs
+    return evaluate
+
+
+def _converted(feature: Feature, array: Array) -> Array:
+    """The array in the type that the package takes, which has all of its values."""
+    converted: Array = array.astype(feature.dtype)
+    if not feature.takes(array.shape) or not np.array_equal(converted, array):
+        raise graph.Unknown(f"it takes {feature.name} as {feature.dtype} {feature.shapes()}")
+    return converted
+
+
+def _graph(
+    package: Package,
+    files: DelegateFiles,
+    features: Mapping[str, Feature],
+    settings: tuple[object, ...],
+) -> graph.DelegateGraph:
+    constants: dict[Constant, ConstantReference] = {}
+
+    def operand(value: Operand) -> graph.Operand:
+        if isinstance(value, tuple):
+            return tuple(operand(item) for item in value)
+        if isinstance(value, Reference):
+            return graph.Reference(value.name)
+        if not isinstance(value, Constant):
+            return value
+        if not known(value.dtype):
+            raise Damaged(f"a constant of a Core ML program is {value.dtype}")
+        order = tuple(range(len(value.shape)))
+        reference = ConstantReference(value.dtype, value.shape, order, value.content)
+        return constants.setdefault(value, reference)
+
+    operators = tuple(
+        graph.Operator(
+            operation.kind,
+            {name: operand(value) for name, value in operation.operands.items()},
+            tuple(
+                graph.Result(result.name, result.dtype, _limits(result.shape))
+                for result in operation.results
+            ),
         )
-        self._computed.update(declared)
-        operators = tuple(
-            operator for entry in block.operations for operator in self._operation(entry)
-        )
-        if not set(block.outputs) <= self._computed:
-            raise Damaged("an output of a Core ML program is never computed")
-        outputs = [
-            (tuple(entry.type.multiArrayType.shape), entry.type.multiArrayType.dataType)
-            for name in self._package.outputs
-            for entry in model.description.output
-            if entry.name == name
-        ]
-        settings = (model.specificationVersion, function.opset, tuple(outputs))
-        return DelegateGraph(inputs, operators, self._package.outputs, settings)
-
-    def _operation(self, entry: Any) -> tuple[Operator, ...]:
-        names = [output.name for output in entry.outputs]
-        if entry.blocks or self._computed & {*names} or self._constants.keys() & {*names}:
-            raise Damaged(f"an operator of a Core ML program is not understood: {entry.type}")
-        if entry.type == "const":
-            self._constant(entry)
-            return ()
-        if set(entry.attributes) - {"name"}:
-            raise Damaged(f"{entry.type} of a Core ML program has attributes: {entry.attributes}")
-        operands = {name: self._operand(value.arguments) for name, value in entry.inputs.items()}
-        results = tuple(Result(output.name, *self._type(output.type)) for output in entry.outputs)
-        self._computed.update(names)
-        return (Operator(entry.type, operands, results),)
-
-    def _constant(self, entry: Any) -> None:
-        if entry.inputs or len(entry.outputs) != 1 or set(entry.attributes) != {"name", "val"}:
-            raise Damaged("a constant of a Core ML program is not understood")
-        (output,), value = entry.outputs, entry.attributes["val"]
-        if output.type != value.type:
-            raise Damaged(f"the constant {output.name} of a Core ML program has two types")
-        self._constants[output.name] = self._value(value)
-
-    def _operand(self, bindings: Sequence[Any]) -> Operand:
-        values = tuple(self._binding(binding) for binding in bindings)
-        return values[0] if len(values) == 1 else values
-
-    def _binding(self, binding: Any) -> Operand:
-        if binding.WhichOneof("binding") == "value":
-            return self._value(binding.value)
-        if binding.name in self._constants:
-            return self._constants[binding.name]
-        if binding.name not in self._computed:
-            raise Damaged(f"{binding.name} of a Core ML program is read before it is computed")
-        return Reference(binding.name)
-
-    def _value(self, value: Any) -> Operand:
-        """A text, or a tensor (of rank 0 for a single number)."""
-        dtype, limits = self._type(value.type)
-        shape = tuple(least for least, _ in limits)
-        if any(least != most for least, most in limits):
-            raise Damaged("a constant of a Core ML program has no fixed shape")
-        if value.WhichOneof("value") == "blobFileValue":
-            if value.blobFileValue.fileName != _BLOB:
-                raise Damaged("a constant of a Core ML program lies in another file")
-            return self._package.constant(value.blobFileValue.offset, dtype, shape)
-        if value.WhichOneof("value") != "immediateValue":
-            raise Damaged("a constant of a Core ML program has no value")
-        tensor = value.immediateValue.tensor
-        field = tensor.WhichOneof("value")
-        content: Any = getattr(tensor, field).values if field else b""
-        if dtype == "string" and field == "strings" and not shape and len(content) == 1:
-            return str(content[0])
-        if field is None or field != _FIELDS.get(dtype):
-            raise Damaged(f"a constant of a Core ML program is stored as {field}, not as {dtype}")
-        if field != "bytes":
-            try:
-                content = np.array(content, np.dtype(dtype).newbyteorder("<")).tobytes()
-            except OverflowError as error:
-                raise Damaged(f"a constant of a Core ML program does not fit {dtype}") from error
-        if len(content) != byte_count(dtype, shape):
-            raise Damaged("a constant of a Core ML program has another size than its shape")
-        return ConstantReference(dtype, shape, tuple(range(len(shape))), memoryview(content))
-
-    def _type(self, value: Any) -> tuple[str, tuple[tuple[int, int | None], ...]]:
-        """numpy's name of the element type, and the limits of every axis."""
-        if value.WhichOneof("type") != "tensorType":
-            raise Damaged("a value of a Core ML program is no tensor")
-        tensor = value.tensorType
-        if tensor.rank != len(tensor.dimensions) or tensor.attributes:
-            raise Damaged("a value of a Core ML program has no valid shape")
-        return self._mil.DataType.Name(tensor.dataType).lower(), tuple(
-            (1, None) if axis.WhichOneof("dimension") == "unknown" else (axis.constant.size,) * 2
-            for axis in tensor.dimensions
-        )
-
-
-def _function(model: Any) -> Any:
-    """The program's one function."""
-    program = model.mlProgram
-    if model.WhichOneof("Type") != "mlProgram" or program.version != _VERSION:
-        raise Damaged("the model of a Core ML package is no ML program of this version")
-    if list(program.functions) != [_FUNCTION] or model.description.functions:
-        raise Damaged("a Core ML program has other functions than one")
-    function = program.functions[_FUNCTION]
-    if function.attributes or list(function.block_specializations) != [function.opset]:
-        raise Damaged("the function of a Core ML program is not understood")
-    return function
-
-
-def _range(
-    described: Any, limits: tuple[tuple[int, int | None], ...]
-) -> tuple[tuple[int, int | None], ...]:
-    """The sizes that Core ML takes for an input. An upper bound below 0 means none."""
-    if described.WhichOneof("ShapeFlexibility") is None:
-        return limits
-    if described.WhichOneof("ShapeFlexibility") != "shapeRange":
-        raise Damaged("an input of a Core ML program has shapes that are not understood")
-    return tuple(
-        (int(axis.lowerBound), int(axis.upperBound) if axis.upperBound >= 0 else None)
-        for axis in described.shapeRange.sizeRanges
+        for operation in package.program.operations
     )
+    inputs = tuple(
+        graph.Result(
+            name, features[name].dtype, features[name].ranges or _limits(features[name].shape)
+        )
+        for name in files.inputs
+    )
+    return graph.DelegateGraph(inputs, operators, files.outputs, settings, package)
+
+
+def _limits(shape: Shape) -> tuple[tuple[int, int | None], ...]:
+    return tuple((1, None) if size is None else (size, size) for size in shape)

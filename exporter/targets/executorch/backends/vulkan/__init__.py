@@ -1,28 +1,17 @@
 """Vulkan: GPUs of Android phones."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from typing import Any
 
-from exporter.model.config import EncoderConfig, SourceModel, Task
-from exporter.quantization.schemes import fp16_compute
-from exporter.quiet import apart
-from exporter.targets.base import Coverage, StoredTensor
-from exporter.targets.executorch.arithmetic import FloatArithmetic
-from exporter.targets.executorch.backends import stored
-from exporter.targets.executorch.backends.evaluation import EvaluatedSession
-from exporter.targets.executorch.backends.graph_structure import graph_structure
+from exporter.targets.executorch.backends.evaluated import EvaluatedBackend
 from exporter.targets.executorch.backends.vulkan.dialect import DIALECT
-from exporter.targets.executorch.lower import lower
-from exporter.targets.executorch.module import MASKED, MobileEncoder
 
 
-class Vulkan:
+class Vulkan(EvaluatedBackend):
     """See ``exporter.targets.executorch.backends.base.Backend``."""
 
     name = "vulkan"
-    precisions = ("fp16", "fp32")
-    default_precisions = ("fp16",)
-    flavours = ("optimized",)
+    title = "Vulkan"
+    dialect = DIALECT
     #: In the versions whose source could be read, its shader computes every GELU in the tanh form,
     #: whatever the program says.
     not_run = (
@@ -30,39 +19,10 @@ class Vulkan:
         "PyTorch"
     )
 
-    def lower(
-        self,
-        model: SourceModel,
-        precision: str,
-        flavour: str,
-        metadata: Mapping[str, str],
-        path: Path,
-    ) -> None:
-        half = precision == "fp16"
-        model = fp16_compute.round_weights(model) if half else model
-        masked = fp16_compute.MASKED if half else MASKED
-        module = MobileEncoder(model, FloatArithmetic(), masked).eval()
-        with apart():
-            from exporter.targets.executorch.backends.vulkan.delegate import VulkanDelegate
+    def delegate(self, half: bool) -> Any:
+        from exporter.targets.executorch.backends.vulkan.delegate import VulkanDelegate
 
-            lower(model, module, flavour, metadata, path, lambda: VulkanDelegate(half))
-
-    def open(self, path: Path, threads: int, taps: bool) -> EvaluatedSession:
-        del threads
-        return EvaluatedSession(path, DIALECT, taps)
-
-    def structure(self, path: Path) -> str:
-        return graph_structure(path, DIALECT)
-
-    def stored_weights(
-        self, path: Path, config: EncoderConfig, task: Task
-    ) -> Iterator[StoredTensor]:
-        return stored.stored_weights(path, DIALECT, config, task)
-
-    def coverage(
-        self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
-    ) -> Coverage:
-        return stored.coverage(path, DIALECT, precision, config, task, labels)
+        return VulkanDelegate(half)
 
 
 BACKEND = Vulkan()

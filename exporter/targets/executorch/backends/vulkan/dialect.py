@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from exporter.targets.executorch.backends.evaluation import Unknown
-from exporter.targets.executorch.backends.graph import DelegateGraph, Dialect, Kernel
+from exporter.targets.executorch.backends.graph import DelegateGraph, Dialect, Unknown
+from exporter.targets.executorch.backends.torch_evaluation import Kernel, prepare
 from exporter.targets.executorch.backends.vulkan.program import parse_graph
 
 
@@ -108,7 +108,7 @@ DIALECT = Dialect(
     name="vulkan",
     delegate="VulkanBackend",
     parse=_parse,
-    kernels=_KERNELS,
+    prepare=lambda graph: prepare(graph, _KERNELS),
     linear=("aten.linear.default", ("weight", "bias")),
     norm=("aten.native_layer_norm.default", ("weight", "bias")),
     lookup=("aten.embedding.default", ("weight",)),

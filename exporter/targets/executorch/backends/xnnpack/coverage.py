@@ -28,14 +28,14 @@ OUTSIDE = {
     LOOKUPS[0]: "XNNPACK has no lookup",
     LOOKUPS[1]: "XNNPACK has no lookup",
     "aten::slice_copy.Tensor_out": "XNNPACK takes no slice whose length is dynamic",
-    "aten::select_copy.int_out": "one row, once",
+    "aten::select_copy.int_out": "takes the output apart: the first token's row, or start and end",
     "aten::alias_copy.out": "the numbers of the positions, where a method has all of them",
     "aten::view_copy.out": "changes the shape only",
     "aten::unsqueeze_copy.out": "changes the shape only",
-    "aten::_to_copy.out": "the mask as fp32, once",
-    "aten::sym_size.int": "the length, once",
-    "executorch_prim::sub.Scalar": "the length, once",
-    "executorch_prim::mul.Scalar": "the length, once",
+    "aten::_to_copy.out": "makes fp32 of the mask and of the 1 that it is subtracted from",
+    "aten::sym_size.int": "a number: the text's length",
+    "executorch_prim::sub.Scalar": "a number made of the text's length",
+    "executorch_prim::mul.Scalar": "a number made of the text's length",
 }
 
 
@@ -92,7 +92,7 @@ def _operator_counts(program: Program) -> dict[str, int]:
 
 def _promise(name: str, shape: Sequence[int], precision: str) -> tuple[int, str]:
     """The bits a weight is to be stored with, and why where these are more than the scheme's."""
-    bits = find_scheme("int8_token" if precision == "int8" else precision).weight_bits
+    bits = find_scheme(precision).weight_bits
     if bits == 32:
         return 32, ""
     if len(shape) == 1:

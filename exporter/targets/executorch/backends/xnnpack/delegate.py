@@ -14,7 +14,7 @@ from executorch.exir.lowered_backend_module import LoweredBackendModule
 class XnnpackDelegate(XnnpackPartitioner):  # type: ignore[misc]
     """ExecuTorch's partitioner without the work that our modules do not need.
 
-    A lowering takes a third of the time. What is left out are 16 graph passes a delegate, which
+    A lowering takes about half the time. What is left out are 16 graph passes a delegate, which
     rewrite operators that our modules do not have (the compile spec asks for the one that they
     need, as ExecuTorch's own partitioner for quantized linear layers does), and a decomposition
     of the operators that were kept whole and found unsuitable, of which there are none.

@@ -15,6 +15,7 @@ import numpy as np
 from exporter.model.config import EncoderConfig, Task
 from exporter.targets.base import Array, StoredTensor
 from exporter.targets.executorch.constant import ConstantReference
+from exporter.targets.executorch.module import norm_order
 from exporter.targets.executorch.program import (
     Activation,
     DelegateCall,
@@ -73,14 +74,20 @@ def stored_weights(program: Program, config: EncoderConfig, task: Task) -> Itera
 
 
 def computing(program: Program) -> list[Method]:
+    """The methods that compute, in the file's order: all but those that only return a constant."""
     return [method for method in program.methods.values() if not method.is_constant]
 
 
 def method_weights(
     program: Program, method: Method, config: EncoderConfig, task: Task
 ) -> Iterator[StoredPart]:
+    """Every weight that ``method`` reads, in its order: linear layers group by group.
+
+    What cannot be read, or is of a type that no weight has, comes with 0 bits; products and
+    LayerNorms beyond those that the file and the model name come under a name that no weight has.
+    """
     layers = iter(_layer_order(program, method))
-    norms = iter(_norm_order(config, task))
+    norms = norm_order(config, task)
     nothing = ("(a product that the file does not name)", 0)
     for call in method.calls:
         if isinstance(call, DelegateCall) and call.graph is not None:
@@ -108,15 +115,6 @@ def _layer_order(program: Program, method: Method) -> list[tuple[str, int]]:
         return []
 
 
-def _norm_order(config: EncoderConfig, task: Task) -> Iterator[str]:
-    yield "embeddings.norm"
-    for index in range(config.layers):
-        yield f"layers.{index}.attention.norm"
-        yield f"layers.{index}.feed_forward.norm"
-    if task == "masked-lm":
-        yield "head.norm"
-
-
 def _layer(
     weight_name: str, bias_name: str, group: int, node: Node, graph: XnnpackGraph
 ) -> Iterator[StoredPart]:
@@ -134,9 +132,7 @@ def _layer(
 def _delegated(name: str, group: int, value: Value, input_quantized: bool) -> StoredPart:
     bits = _BITS.get(value.datatype, 0)
     if value.constant is None or not bits:
-        return StoredPart(
-            name, group, np.empty((0, 0), np.float32), np.zeros(1, np.float32), 0, True
-        )
+        return StoredPart(name, group, _NOTHING, _NOTHING, 0, True)
     levels = value.constant.array().astype(np.float32)
     if bits == 32:
         return StoredPart(name, group, levels, np.zeros_like(levels[..., :1]), 32, True)
@@ -187,7 +183,7 @@ def _tensors(name: str, pieces: list[StoredPart]) -> Iterator[StoredTensor]:
             values = np.concatenate([part.values for part in parts])
             step = np.concatenate([part.step for part in parts])
         except ValueError:  # parts that do not fit together come without values
-            values = step = np.empty((0, 0), np.float32)
+            values = step = _NOTHING
         yield StoredTensor(name, values, step, min(part.bits for part in parts))
 
 

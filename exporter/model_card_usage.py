@@ -1,0 +1,156 @@
+"""The part of a bundle's model card that says how to run its artifacts."""
+
+from collections.abc import Sequence
+
+from exporter.manifest import Manifest
+
+#: Names of the tasks on the Hub.
+PIPELINE_TAGS = {
+    "sequence-classification": "text-classification",
+    "feature-extraction": "feature-extraction",
+    "token-classification": "token-classification",
+    "question-answering": "question-answering",
+    "masked-lm": "fill-mask",
+}
+_OPTIMUM_CLASSES = {
+    "sequence-classification": "ORTModelForSequenceClassification",
+    "feature-extraction": "ORTModelForFeatureExtraction",
+    "token-classification": "ORTModelForTokenClassification",
+    "question-answering": "ORTModelForQuestionAnswering",
+    "masked-lm": "ORTModelForMaskedLM",
+}
+#: The shortest method of the flavour ``buckets``, where the model is no shorter.
+_BUCKET = 32
+
+
+def usage(manifest: Manifest) -> str:
+    """The section on how to run the artifacts, a snippet for each runtime; "" where none runs."""
+    parts = [_onnx_usage(manifest), _executorch_usage(manifest), _coreml_usage(manifest)]
+    return "\n\n".join(["## Use", *filter(None, parts)]) if any(parts) else ""
+
+
+def _executorch_usage(manifest: Manifest) -> str:
+    """How to run the .pte that needs nothing but the ordinary runtime."""
+    found = [a for a in manifest.artifacts if a.target == "executorch" and not a.not_run]
+    if not found:
+        return ""
+    first = found[0]
+    outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
+    method, padding, note = "forward", "", ""
+    if first.flavour == "buckets":
+        length = min(first.lengths or (min(_BUCKET, manifest.model.max_positions),))
+        method = f"forward_{length}"
+        padding = f"""tokenizer.enable_truncation({length})
+tokenizer.enable_padding(length={length})
+"""
+        note = f", here {length}: pad a text to the length of a method"
+    return f"""ExecuTorch (`{method}` takes input ids, attention mask and token types, int64
+[1, sequence]{note}; outputs: {outputs}; the constant methods are `labels`, `max_length`, ...):
+
+```python
+import executorch.kernels.quantized  # int8 embeddings
+import tokenizers, torch
+from executorch.runtime import Runtime
+
+tokenizer = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json")
+{padding}row = tokenizer.encode("some text")
+program = Runtime.get().load_program("FOLDER/{first.path}")
+outputs = program.load_method("{method}").execute(
+    [torch.tensor([row.ids]), torch.tensor([row.attention_mask]), torch.tensor([row.type_ids])]
+)
+```"""
+
+
+def _coreml_usage(manifest: Manifest) -> str:
+    found = [a for a in manifest.artifacts if a.target == "coreml"]
+    if not found:
+        return ""
+    first, task = found[0], manifest.model.task
+    name = first.path.rpartition("/")[2].removesuffix(".mlpackage")
+    classifies = task == "sequence-classification" and "logits" not in first.flavour
+    answer = (
+        'answer.featureValue(for: "classLabel")!.stringValue'
+        if classifies
+        else (f'answer.featureValue(for: "{first.outputs[0].name}")!.multiArrayValue!')
+    )
+    return f"""CoreML (int32 inputs [1, sequence]; pad a text to a length that the package takes,
+with attention_mask 0; Swift, for a package in an Xcode project; **not run on a device here**):
+
+```swift
+import CoreML
+
+let settings = MLModelConfiguration()
+settings.computeUnits = .all
+let model = try MLModel(
+    contentsOf: Bundle.main.url(forResource: "{name}", withExtension: "mlmodelc")!,
+    configuration: settings)
+func row(_ values: [Int32]) -> MLMultiArray {{
+    let array = try! MLMultiArray(shape: [1, NSNumber(value: values.count)], dataType: .int32)
+    for (index, value) in values.enumerated() {{ array[index] = NSNumber(value: value) }}
+    return array
+}}
+let answer = try model.prediction(from: MLDictionaryFeatureProvider(dictionary: [
+    "input_ids": row(ids), "attention_mask": row(mask), "token_type_ids": row(types)]))
+let result = {answer}
+```
+
+On a Mac, `python coreml/check_on_mac.py` predicts golden inputs with every package, compares with
+what was proved, and shows which operators the Neural Engine takes."""
+
+
+def _onnx_usage(manifest: Manifest) -> str:
+    onnx = [artifact for artifact in manifest.artifacts if artifact.target == "onnx"]
+    if not onnx:
+        return ""
+    first, model = onnx[0], manifest.model
+    file_name = first.path.rpartition("/")[2]
+    outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
+    inputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.inputs)
+    optimum = _OPTIMUM_CLASSES[model.task]
+    pipeline = PIPELINE_TAGS[model.task]
+    return f"""Inputs ({first.inputs[0].dtype}): {inputs}. Outputs: {outputs}.
+`FOLDER` is this folder, or its name on the Hub.
+
+ONNX Runtime:
+
+```python
+import numpy as np, onnxruntime, tokenizers
+
+tokenizer = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json")
+row = tokenizer.encode("some text")
+session = onnxruntime.InferenceSession("FOLDER/{first.path}")
+outputs = session.run(None, {{
+    "input_ids": np.array([row.ids]),
+    "attention_mask": np.array([row.attention_mask]),
+    "token_type_ids": np.array([row.type_ids]),
+}})
+```
+
+Optimum:
+
+```python
+from optimum.onnxruntime import {optimum}
+from transformers import AutoTokenizer, pipeline
+
+model = {optimum}.from_pretrained("FOLDER", subfolder="onnx", file_name="{file_name}")
+run = pipeline("{pipeline}", model=model, tokenizer=AutoTokenizer.from_pretrained("FOLDER"))
+```{_transformers_js(manifest, first.precision)}"""
+
+
+def _transformers_js(manifest: Manifest, precision: str) -> str:
+    """Its snippet, where it has a class for the model (version 4.3 was tried)."""
+    if (manifest.model.family, manifest.model.task) == ("squeezebert", "token-classification"):
+        return ""
+    pipeline = PIPELINE_TAGS[manifest.model.task]
+    return f"""
+
+transformers.js:
+
+```js
+import {{ pipeline }} from "@huggingface/transformers";
+const run = await pipeline("{pipeline}", "FOLDER", {{ dtype: "{precision}" }});
+```"""
+
+
+def _shape(shape: Sequence[int | str]) -> str:
+    return f"[{', '.join(map(str, shape))}]"

@@ -1,0 +1,133 @@
+"""Matrices as levels and float16 scales: int8 by row, int4 in blocks of neighbours.
+
+Weights are stored for a computation in fp16, so the scales are fp16 numbers too. Nothing here
+depends on the machine: sums are made in a fixed order, and everything else is exact or rounded once
+as IEEE 754 says, so that a package can be audited bit by bit where it was not built.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from exporter.errors import UserError
+from exporter.quantization.compression import Compressed, Float32
+from exporter.quantization.rounding import BLOCK, INT4_LIMIT, INT8_LIMIT
+
+Float16 = npt.NDArray[np.float16]
+Int8 = npt.NDArray[np.int8]
+
+#: The smallest fp16 number above 0. Rows that would need a smaller scale are rounded to its
+#: multiples, which is what fp16 itself would do to them.
+SMALLEST_SCALE = np.float16(2.0**-24)
+
+#: Scales that are tried for a block of int4, as shares of the one that clips nothing. A smaller one
+#: clips the largest values and is finer for all others. On two trained models these four and the
+#: least squares after them take 11 % off the squared error; 16 and the least squares take 12 %.
+_SHARES = (1.0, 0.92, 0.85, 0.78)
+
+#: Values that are searched at once: what a processor's cache holds.
+_CHUNK = 1 << 17
+
+
+def int8_rows(name: str, matrix: Float32) -> Compressed:
+    """Symmetric int8 with one scale a row: [rows, columns], scale [rows, 1].
+
+    The scale is the fp16 number nearest to largest / 127. It is rounded up where the nearest would
+    clip the largest value by more than half a step (only subnormal scales are that coarse), and is
+    never 0: every value is off by at most half a step. UserError for values beyond fp16.
+    """
+    largest = np.abs(matrix).max(axis=1)
+    scale = _half(largest / np.float32(INT8_LIMIT))
+    clips = largest > (INT8_LIMIT + np.float32(0.5)) * scale.astype(np.float32)
+    scale = np.where(clips, np.nextafter(scale, np.float16(np.inf)), scale)
+    _refuse_beyond_fp16(name, matrix, scale, INT8_LIMIT)
+    levels = matrix / scale.astype(np.float32)[:, None]
+    np.rint(levels, out=levels)
+    np.clip(levels, -INT8_LIMIT, INT8_LIMIT, out=levels)
+    return Compressed(levels.astype(np.int8), 8, scale=scale[:, None])
+
+
+def int4_blocks(name: str, matrix: Float32) -> Compressed:
+    """Symmetric int4 (-7 to 7) with one scale for ``BLOCK`` neighbours: [rows, columns / BLOCK].
+
+    The scale of a block is the one of a few with the least squared error, see ``_search``. Every
+    value has the level that is nearest to it; those beyond the last level are clipped. ValueError
+    when a row is not whole blocks, UserError for values beyond fp16.
+    """
+    rows, columns = matrix.shape
+    if columns % BLOCK:
+        raise ValueError(f"rows of {columns} values are not whole blocks of {BLOCK}")
+    blocks = matrix.reshape(-1, BLOCK)
+    levels = np.empty(blocks.shape, np.int8)
+    scale = np.empty(len(blocks), np.float16)
+    step = _CHUNK // BLOCK
+    for start in range(0, len(blocks), step):
+        # Blocks lie in columns here: what is summed for a block is added row by row, in order.
+        chosen = slice(start, start + step)
+        found, scale[chosen] = _search(np.ascontiguousarray(blocks[chosen].T))
+        levels[chosen] = found.T
+    _refuse_beyond_fp16(name, matrix, scale, INT4_LIMIT)
+    return Compressed(levels.reshape(rows, columns), 4, scale=scale.reshape(rows, -1))
+
+
+def _search(blocks: Float32) -> tuple[Float32, Float16]:
+    """[BLOCK, N] -> levels [BLOCK, N] and scales [N] with the least squared error.
+
+    Tried are ``_SHARES`` of the scale that clips nothing and then, for the best of these, the scale
+    that minimises the error of its levels: sum(value * level) / sum(level ** 2).
+    """
+    widest = np.abs(blocks).max(axis=0) / np.float32(INT4_LIMIT)
+    best = _rounded(blocks, _half(widest))
+    for share in _SHARES[1:]:
+        _keep_better(best, _rounded(blocks, _half(widest * np.float32(share))))
+    levels = best.levels
+    squares = np.maximum((levels * levels).sum(axis=0), 1)
+    fitted = (blocks * levels).sum(axis=0) / squares
+    _keep_better(best, _rounded(blocks, _half(fitted)))
+    return best.levels, best.scale
+
+
+@dataclass(frozen=True)
+class _Rounded:
+    """Levels [BLOCK, N], scales [N], and squared errors [N] of blocks."""
+
+    levels: Float32
+    scale: Float16
+    error: Float32
+
+
+def _rounded(blocks: Float32, scale: Float16) -> _Rounded:
+    wide = scale.astype(np.float32)
+    levels = blocks / wide
+    np.rint(levels, out=levels)
+    np.clip(levels, -INT4_LIMIT, INT4_LIMIT, out=levels)
+    difference = levels * wide
+    difference -= blocks
+    difference *= difference
+    return _Rounded(levels, scale, difference.sum(axis=0))
+
+
+def _keep_better(best: _Rounded, other: _Rounded) -> None:
+    """Overwrite the blocks of ``best`` in which ``other`` has a smaller error."""
+    better = other.error < best.error
+    np.copyto(best.levels, other.levels, where=better)
+    np.copyto(best.scale, other.scale, where=better)
+    np.copyto(best.error, other.error, where=better)
+
+
+def _half(scale: Float32) -> Float16:
+    with np.errstate(over="ignore"):
+        return np.maximum(scale.astype(np.float16), SMALLEST_SCALE)
+
+
+def _refuse_beyond_fp16(name: str, matrix: Float32, scale: Float16, limit: int) -> None:
+    """UserError unless the largest level on the largest scale is a finite fp16 number."""
+    with np.errstate(over="ignore"):
+        largest = (scale.astype(np.float32) * limit).astype(np.float16)
+    if not np.isfinite(largest).all():
+        raise UserError(
+            f"{name} has values beyond the range of fp16 (largest {np.abs(matrix).max():.3g}), "
+            "in which compressed weights are computed.",
+            "Build it without compression: --precision fp32",
+        )

@@ -1,0 +1,186 @@
+"""CoreML, for iPhones, iPads and Macs: ``.mlpackage`` folders.
+
+Flavours are forms (``exporter.targets.coreml.form``): layout, lengths of texts, and whether the
+package names the class. Packages do not run on this machine: the interpreter of this package
+(``exporter.targets.coreml.interpreter``) executes what is on disk.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from exporter.errors import REBUILD, UserError
+from exporter.model.config import EncoderConfig, SourceModel, Task
+from exporter.quantization.schemes import find_scheme, summary
+from exporter.targets.base import (
+    OUTPUTS,
+    ArtifactSpec,
+    Coverage,
+    StoredTensor,
+    Target,
+    TensorSpec,
+)
+from exporter.targets.coreml import form as forms
+from exporter.targets.coreml import stored
+from exporter.targets.coreml.calibration import measured_ranges
+from exporter.targets.coreml.interpreter import open_package
+from exporter.targets.coreml.lower import lower
+from exporter.targets.coreml.proof import say
+from exporter.targets.coreml.session import CoremlSession, is_ranged, lengths
+
+#: The scheme of a precision, where it has another name.
+_SCHEMES = {"fp16": "fp16_compute", "int8": "int8_weights", "int4": "int4_weights"}
+_PRECISIONS = ("fp32", "fp16", "int8", "int4", "palettized6", "palettized4", "w8a8")
+_USUAL_PRECISIONS = ("fp16", "int8")
+_TOOL = "com.github.apple."
+_MASKS = "attention_mask: 1 token, 0 padding"
+_PARITY = "measured_parity"
+
+
+class CoremlTarget(Target):
+    """See ``exporter.targets.base.Target``."""
+
+    name = "coreml"
+    backends = ()
+    offers = (
+        f"coreml has {', '.join(_PRECISIONS)}, each in the flavours {', '.join(forms.flavours())}"
+    )
+
+    def artifacts(
+        self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...] = ()
+    ) -> tuple[ArtifactSpec, ...]:
+        """``coreml/model.mlpackage`` and its variants."""
+        del backends
+        known = forms.flavours()
+        return tuple(
+            ArtifactSpec(self.name, precision, flavour, _path(precision, flavour))
+            for flavour in flavours
+            if flavour in known
+            for precision in precisions or _USUAL_PRECISIONS
+            if precision in _PRECISIONS
+        )
+
+    def scheme(self, precision: str) -> str:
+        return _SCHEMES.get(precision, precision)
+
+    def takes_lengths(self, flavour: str) -> bool:
+        return flavour in forms.flavours()
+
+    def not_run(self, spec: ArtifactSpec) -> str:
+        del spec
+        return "not run on CoreML; this project's interpreter executed the package"
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(version("coremltools").encode())
+        folder = Path(__file__).parent
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+    def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
+        return find_scheme(self.scheme(precision)).round_weights(model)
+
+    def write(
+        self, model: SourceModel, spec: ArtifactSpec, path: Path, metadata: Mapping[str, str]
+    ) -> None:
+        shape = forms.form(spec.flavour, model.task, spec.lengths)
+        scheme = find_scheme(self.scheme(spec.precision))
+        config = model.config
+        said = {
+            **metadata,
+            "task": model.task,
+            "labels": json.dumps(model.labels, ensure_ascii=False),
+            "max_positions": str(config.max_positions),
+            "vocab_size": str(config.vocab_size),
+            "token_types": str(config.token_types),
+            "pad_token_id": str(config.pad_token_id),
+            "mask_convention": _MASKS,
+            "layout": shape.layout,
+            "lengths": json.dumps([shape.lengths, *shape.takes(config)]),
+            "deployment_target": shape.deployment(spec.precision),
+            "recipe": summary(scheme.name),
+        }
+        if scheme.static_activations:
+            model = measured_ranges(model, shape)
+        lower(model, spec.precision, scheme, shape, said, path)
+        CoremlSession(path)  # a package that does not load is never handed on
+
+    def open(self, path: Path, *, threads: int = 1, taps: bool = False) -> CoremlSession:
+        """``threads`` has no effect: the products are numpy's."""
+        del threads
+        return CoremlSession(path, taps)
+
+    def signature(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Of a classifier the logits: its label and probabilities are no tensors."""
+        package = open_package(path)
+        program = package.program
+        task = package.description.user_defined.get("task", "")
+        names = next((found for known, found in OUTPUTS.items() if known == task), ())
+        results = {result.name: result for o in program.operations for result in o.results}
+        by_token = task != "sequence-classification"
+        return (
+            tuple(TensorSpec(v.name, v.dtype, (1, "sequence")) for v in program.inputs),
+            tuple(
+                TensorSpec(name, results[name].dtype, _declared(results[name].shape, by_token))
+                for name in names
+                if name in program.outputs
+            ),
+        )
+
+    def metadata(self, path: Path) -> dict[str, str]:
+        said = open_package(path).description.user_defined
+        return {key: value for key, value in said.items() if not key.startswith(_TOOL)}
+
+    def lengths(self, path: Path) -> tuple[int, ...]:
+        package = open_package(path)
+        return () if is_ranged(package) else lengths(package, path)
+
+    def structure(self, path: Path) -> str:
+        return stored.structure(open_package(path))
+
+    def stored_weights(
+        self, path: Path, config: EncoderConfig, task: Task
+    ) -> Iterator[StoredTensor]:
+        del config, task  # the names in the package say everything
+        return stored.stored_weights(open_package(path))
+
+    def activation_ranges(self, path: Path) -> Mapping[str, float]:
+        return stored.activation_ranges(open_package(path))
+
+    def coverage(
+        self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
+    ) -> Coverage:
+        package = open_package(path)
+        return stored.coverage(package, precision, self.scheme(precision), config, task, labels)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        return tuple(inside)
+
+    def finish(self, path: Path, model: SourceModel, measured: Mapping[str, str]) -> None:
+        """Write what was measured into the package, and golden inputs and outputs beside it."""
+        before = self.structure(path)
+        say(path, {_PARITY: json.dumps(dict(measured), ensure_ascii=False, sort_keys=True)})
+        if self.structure(path) != before:  # pragma: no cover - nothing else was written
+            raise UserError(f"{path} changed as its measurements were written.", REBUILD)
+        del model
+
+
+def _path(precision: str, flavour: str) -> str:
+    parts = ["model"]
+    parts += [] if flavour == forms.USUAL else [flavour]
+    parts += [] if precision == "fp32" else [precision]
+    return f"coreml/{'_'.join(parts)}.mlpackage"
+
+
+def _declared(shape: tuple[int | None, ...], by_token: bool) -> tuple[int | str, ...]:
+    sizes: list[int | str] = ["sequence" if size is None else size for size in shape]
+    if by_token:
+        sizes[1] = "sequence"  # also where it is fixed: the session cuts the padding off
+    return tuple(sizes)
+
+
+TARGET = CoremlTarget()

@@ -1,0 +1,104 @@
+"""Opens a ``.mlpackage`` folder without coremltools' loaders."""
+
+import json
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporter.errors import REBUILD, UserError
+from exporter.targets.coreml.interpreter.description import Description, read_description
+from exporter.targets.coreml.interpreter.errors import Unreadable
+from exporter.targets.coreml.interpreter.formats import parse_model
+from exporter.targets.coreml.interpreter.program import Program
+from exporter.targets.coreml.interpreter.reader import read_program
+from exporter.targets.coreml.interpreter.storage import read_storage
+
+MANIFEST = "Manifest.json"
+DATA = "Data"
+MODEL = "com.apple.CoreML/model.mlmodel"
+WEIGHTS = "com.apple.CoreML/weights"
+WEIGHT_FILE = f"{WEIGHTS}/weight.bin"
+_FORMAT_VERSION = "1.0.0"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that was read: what it computes, and what it says of itself.
+
+    ``origin`` names it in messages.
+    """
+
+    program: Program
+    description: Description
+    origin: str
+
+
+def open_package(path: Path) -> Package:
+    """Read the package folder ``path``; its weights stay mapped from disk.
+
+    Raises UserError with the cause: no package, files that are missing or not known, damaged
+    messages, weights that are truncated or another package's, programs that are not understood.
+    """
+    if not path.is_dir() or not (path / MANIFEST).is_file():
+        raise UserError(
+            f"{path} is no Core ML package.", "Give the folder of a package: NAME.mlpackage"
+        )
+    try:
+        model, weights = _files(path)
+        return read_package(model, weights, str(path))
+    except Unreadable as error:
+        raise UserError(f"{path} cannot be read: {error}.", REBUILD) from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}.", "Check the folder.") from error
+
+
+def read_package(model: bytes, weights: memoryview | None, origin: str) -> Package:
+    """The package of these files' contents. Raises Unreadable; ``origin`` is for messages."""
+    message = parse_model(model)
+    program = read_program(message, None if weights is None else read_storage(weights))
+    return Package(program, read_description(message, program), origin)
+
+
+def model_path(manifest: bytes) -> str:
+    """Where a package's model lies, from the text of its manifest. Raises Unreadable.
+
+    All that the manifest lists has to be known.
+    """
+    try:
+        found: Any = json.loads(manifest)
+        items = {key: item["path"] for key, item in found["itemInfoEntries"].items()}
+        root, version = items[found["rootModelIdentifier"]], found["fileFormatVersion"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Unreadable(f"its {MANIFEST} is damaged") from error
+    paths = sorted(map(str, items.values()))
+    if root != MODEL or version != _FORMAT_VERSION or paths not in ([MODEL], [MODEL, WEIGHTS]):
+        raise Unreadable(f"its {MANIFEST} lists {paths} in the format {version}")
+    return MODEL
+
+
+def _files(path: Path) -> tuple[bytes, memoryview | None]:
+    """The model, and the weights where the package has some."""
+    known = {MANIFEST, f"{DATA}/{MODEL}", f"{DATA}/{WEIGHT_FILE}"}
+    found = {
+        file.relative_to(path).as_posix()
+        for file in path.rglob("*")
+        # What file managers leave behind, .DS_Store for one.
+        if not file.is_dir() and not file.name.startswith(".")
+    }
+    if found - known:
+        raise Unreadable(f"it has a file that no package has: {min(found - known)}")
+    model = path / DATA / model_path((path / MANIFEST).read_bytes())
+    if not model.is_file():
+        raise Unreadable(f"{DATA}/{MODEL} is missing")
+    weights = path / DATA / WEIGHT_FILE
+    if not weights.is_file():
+        return model.read_bytes(), None
+    return model.read_bytes(), _mapped(weights)
+
+
+def _mapped(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

@@ -1,0 +1,157 @@
+"""Tables by k-means: exact where they can be, near the best where they cannot."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from exporter.errors import UserError
+from exporter.quantization.compression import Float32
+from exporter.quantization.tables import palettize
+
+ELEMENTS = st.one_of(
+    st.floats(-9, 9, width=32), st.floats(-1e-5, 1e-5, width=32), st.floats(-6e4, 6e4, width=32)
+)
+MATRICES = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 3).map(lambda parts: 2 * parts), st.integers(1, 40)),
+    elements=ELEMENTS,
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(matrix=MATRICES, bits=st.integers(1, 6), whole=st.booleans())
+def test_every_value_has_its_nearest_entry(matrix: Float32, bits: int, whole: bool) -> None:
+    part_rows = len(matrix) if whole else 2
+    compressed = palettize("w", matrix, bits, part_rows)
+    table = compressed.table
+    assert table is not None
+    assert (compressed.bits, compressed.scale) == (bits, None)
+    assert (compressed.levels.dtype, table.dtype) == (np.uint8, np.float16)
+    assert table.shape == (len(matrix) // part_rows, 1 << bits)
+    assert (np.diff(table.astype(np.float64)) >= 0).all()
+    assert compressed.levels.max() < 1 << bits
+    for row, values in enumerate(matrix):
+        entries = table[row // part_rows].astype(np.float64)
+        error = np.abs(values[:, None] - entries)
+        # The first of the nearest: half-way the lower one is taken, of equal ones the first.
+        np.testing.assert_array_equal(compressed.levels[row], error.argmin(axis=1))
+        np.testing.assert_array_equal(compressed.values()[row], entries[error.argmin(axis=1)])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(data=st.data(), bits=st.integers(1, 4), whole=st.booleans())
+def test_few_different_values_are_exact(data: st.DataObject, bits: int, whole: bool) -> None:
+    """Whatever they are, and however often each occurs."""
+    shape = data.draw(st.tuples(st.sampled_from([2, 4]), st.integers(1, 50)))
+    halves = st.floats(-65504, 65504, width=16)
+    rows = []
+    palette = data.draw(st.lists(halves, min_size=1, max_size=1 << bits))
+    for index in range(shape[0] // 2):
+        if index and not whole:
+            palette = data.draw(st.lists(halves, min_size=1, max_size=1 << bits))
+        rows.append(
+            data.draw(arrays.arrays(np.float32, (2, shape[1]), elements=st.sampled_from(palette)))
+        )
+    matrix = np.concatenate(rows)
+    compressed = palettize("w", matrix, bits, shape[0] if whole else 2)
+    np.testing.assert_array_equal(compressed.values(), matrix)
+
+
+def best_error(values: np.ndarray, entries: int) -> float:
+    """The least squared error of all divisions of ``values`` into neighbours."""
+    values = np.sort(values)
+    cuts = itertools.combinations(range(1, len(values)), entries - 1)
+    return min(
+        sum(np.square(part - part.mean()).sum() for part in np.split(values, list(cut)))
+        for cut in cuts
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_small_tables_are_near_the_best(seed: int) -> None:
+    """k-means may stop early; never twice as bad, and mostly as good."""
+    values = np.random.default_rng(seed).normal(size=14).astype(np.float16).astype(np.float32)
+    compressed = palettize("w", values[None], 2, 1)
+    found = np.square(compressed.values() - values).sum()
+    assert found <= 1.35 * best_error(values.astype(np.float64), 4)
+
+
+@pytest.mark.parametrize(("bits", "distortion"), [(1, 0.3634), (2, 0.1175), (4, 0.009497)])
+def test_tables_of_normal_values_are_the_known_best(bits: int, distortion: float) -> None:
+    """Max, Quantizing for Minimum Distortion (1960), table I."""
+    matrix = np.random.default_rng(0).normal(size=(64, 1024)).astype(np.float32)
+    error = np.square(palettize("w", matrix, bits, 64).values() - matrix).mean()
+    assert error == pytest.approx(distortion, rel=0.04)
+
+
+def test_outliers_get_entries_of_their_own() -> None:
+    """And take none from the others, as evenly spaced entries would."""
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=(16, 256)).astype(np.float32)
+    plain = np.square(palettize("w", matrix, 4, 16).values() - matrix).mean()
+    matrix[3, 5], matrix[9, 200] = 500, -300
+    compressed = palettize("w", matrix, 4, 16)
+    error = np.square(compressed.values() - matrix).mean()
+    np.testing.assert_array_equal(compressed.values()[[3, 9], [5, 200]], [500, -300])
+    assert error < 1.6 * plain
+
+
+def test_mostly_zero() -> None:
+    """A pruned matrix: the zeros are exact, and the other entries serve the rest."""
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=(16, 256)) * (generator.random((16, 256)) < 0.1)
+    compressed = palettize("w", matrix.astype(np.float32), 4, 16)
+    rest = matrix[matrix != 0]
+    error = np.square(compressed.values() - matrix)
+    assert np.abs(compressed.values()[matrix == 0]).max() < 0.01
+    assert error[matrix != 0].mean() < 0.02 * np.square(rest).mean()
+    assert compressed.table is not None
+    assert len(set(compressed.table[0].tolist())) == 16
+
+
+@pytest.mark.parametrize("part_rows", [1, 2, 8])
+def test_every_part_stands_alone(part_rows: int) -> None:
+    """Also across the borders at which the work is taken in pieces."""
+    scale = np.repeat([1, 1e-3, 40, 5e-2], 2)[:, None]
+    matrix = (np.random.default_rng(0).normal(size=(8, 40000)) * scale).astype(np.float32)
+    compressed = palettize("w", matrix, 4, part_rows)
+    for start in range(0, 8, part_rows):
+        rows = slice(start, start + part_rows)
+        alone = palettize("w", matrix[rows], 4, part_rows)
+        np.testing.assert_array_equal(compressed.values()[rows], alone.values())
+
+
+def test_one_table_is_that_of_the_parts() -> None:
+    """Counted values of a whole matrix, and sorted ones of its parts: the same means."""
+    matrix = np.random.default_rng(0).normal(size=(16, 300)).astype(np.float32)
+    one = palettize("w", matrix, 4, 16)
+    twice = palettize("w", np.concatenate([matrix, matrix]), 4, 16)
+    assert one.table is not None
+    assert twice.table is not None
+    np.testing.assert_array_equal(twice.table, np.concatenate([one.table, one.table]))
+
+
+def test_the_order_of_values_does_not_matter() -> None:
+    """Machines sort and add in other orders: the tables have to be the same."""
+    generator = np.random.default_rng(0)
+    matrix = (generator.normal(size=(16, 500)) * 30).astype(np.float32)
+    matrix[0, :9], matrix[1, :9] = 0.0, -0.0
+    mixed = generator.permutation(matrix.ravel()).reshape(matrix.shape)
+    for rows in (matrix, np.concatenate([matrix, matrix])):
+        other = mixed if len(rows) == 16 else np.concatenate([mixed, mixed])
+        one, two = palettize("w", rows, 4, 16).table, palettize("w", other, 4, 16).table
+        assert one is not None
+        assert two is not None
+        assert one.tobytes() == two.tobytes()
+
+
+def test_values_beyond_fp16_are_refused() -> None:
+    matrix = np.array([[0, 65520]], np.float32)
+    with pytest.raises(UserError, match=r"layers\.0\.x has values beyond"):
+        palettize("layers.0.x", matrix, 4, 1)
+    matrix[0, 1] = 65519
+    np.testing.assert_array_equal(palettize("w", matrix, 4, 1).values(), [[0, 65504]])
