@@ -33,12 +33,21 @@ hypothesis and label.
 """
 
 _FLAVOURS = """\
+precisions:
+  fp32, fp16    onnx and executorch compute in fp32 (fp16: only weights are stored as fp16); coreml
+                and the backends coreml and vulkan compute in fp16
+  int8          int8 weights; onnx and executorch quantize activations as they come
+  int4          int4 weights in blocks of 32 (coreml: iOS 18)
+  palettized6, palettized4
+                coreml: 6-bit indices into a table a weight, 4-bit ones into a table for a few rows
+                (iOS 18)
+  w8a8          coreml: int8 weights, int8 activations with ranges from --calibration-data
+
 flavours:
   optimized   the fastest form (of coreml: laid out for the Neural Engine; texts of 32, 64, 128, 256
               or 512 tokens, or --lengths; the label and the probabilities beside the logits)
   portable    onnx: standard operators only
-  buckets     executorch: a method for each of a few lengths (--lengths, default: 32, 64, 128,
-              256, 384, 512, as far as the model goes)
+  buckets     executorch: a method for each of a few fixed lengths
   of coreml, joined with underscores in this order (sequence_fixed_logits):
   sequence    the plain layout (1, S, C), for CPU and GPU
   fixed       texts of 128 tokens, or --lengths N, only (runs on iOS 17)
@@ -141,7 +150,7 @@ def command_line() -> argparse.ArgumentParser:
         type=_counts,
         default=(),
         metavar="N,N",
-        help="numbers of tokens, for flavours that are made for lengths (default: see below)",
+        help="of coreml: the numbers of tokens that its packages take (default: see below)",
     )
     _add_model_options(build)
     build.add_argument(

@@ -38,7 +38,7 @@ def _executorch_usage(manifest: Manifest) -> str:
     outputs = ", ".join(f"`{tensor.name}` {_shape(tensor.shape)}" for tensor in first.outputs)
     method, padding, note = "forward", "", ""
     if first.flavour == "buckets":
-        length = min(first.lengths or (min(_BUCKET, manifest.model.max_positions),))
+        length = min(_BUCKET, manifest.model.max_positions)
         method = f"forward_{length}"
         padding = f"""tokenizer.enable_truncation({length})
 tokenizer.enable_padding(length={length})

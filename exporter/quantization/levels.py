@@ -19,7 +19,10 @@ Int8 = npt.NDArray[np.int8]
 
 #: The smallest fp16 number above 0. Rows that would need a smaller scale are rounded to its
 #: multiples, which is what fp16 itself would do to them.
-SMALLEST_SCALE = np.float16(2.0**-24)
+SMALLEST_SCALE = np.float32(2.0**-24)
+
+#: fp16 ends at 65504; a scale of larger values may be rounded up to one that leads beyond.
+_LARGEST = 65472.0
 
 #: Scales that are tried for a block of int4, as shares of the one that clips nothing. A smaller one
 #: clips the largest values and is finer for all others. On two trained models these four and the
@@ -37,11 +40,11 @@ def int8_rows(name: str, matrix: Float32) -> Compressed:
     clip the largest value by more than half a step (only subnormal scales are that coarse), and is
     never 0: every value is off by at most half a step. UserError for values beyond fp16.
     """
+    _refuse_beyond_fp16(name, matrix)
     largest = np.abs(matrix).max(axis=1)
-    scale = _half(largest / np.float32(INT8_LIMIT))
+    scale = _half(largest / np.float32(INT8_LIMIT), INT8_LIMIT)
     clips = largest > (INT8_LIMIT + np.float32(0.5)) * scale.astype(np.float32)
     scale = np.where(clips, np.nextafter(scale, np.float16(np.inf)), scale)
-    _refuse_beyond_fp16(name, matrix, scale, INT8_LIMIT)
     levels = matrix / scale.astype(np.float32)[:, None]
     np.rint(levels, out=levels)
     np.clip(levels, -INT8_LIMIT, INT8_LIMIT, out=levels)
@@ -58,6 +61,7 @@ def int4_blocks(name: str, matrix: Float32) -> Compressed:
     rows, columns = matrix.shape
     if columns % BLOCK:
         raise ValueError(f"rows of {columns} values are not whole blocks of {BLOCK}")
+    _refuse_beyond_fp16(name, matrix)
     blocks = matrix.reshape(-1, BLOCK)
     levels = np.empty(blocks.shape, np.int8)
     scale = np.empty(len(blocks), np.float16)
@@ -67,7 +71,6 @@ def int4_blocks(name: str, matrix: Float32) -> Compressed:
         chosen = slice(start, start + step)
         found, scale[chosen] = _search(np.ascontiguousarray(blocks[chosen].T))
         levels[chosen] = found.T
-    _refuse_beyond_fp16(name, matrix, scale, INT4_LIMIT)
     return Compressed(levels.reshape(rows, columns), 4, scale=scale.reshape(rows, -1))
 
 
@@ -78,13 +81,13 @@ def _search(blocks: Float32) -> tuple[Float32, Float16]:
     that minimises the error of its levels: sum(value * level) / sum(level ** 2).
     """
     widest = np.abs(blocks).max(axis=0) / np.float32(INT4_LIMIT)
-    best = _rounded(blocks, _half(widest))
+    best = _rounded(blocks, _half(widest, INT4_LIMIT))
     for share in _SHARES[1:]:
-        _keep_better(best, _rounded(blocks, _half(widest * np.float32(share))))
+        _keep_better(best, _rounded(blocks, _half(widest * np.float32(share), INT4_LIMIT)))
     levels = best.levels
     squares = np.maximum((levels * levels).sum(axis=0), 1)
     fitted = (blocks * levels).sum(axis=0) / squares
-    _keep_better(best, _rounded(blocks, _half(fitted)))
+    _keep_better(best, _rounded(blocks, _half(fitted, INT4_LIMIT)))
     return best.levels, best.scale
 
 
@@ -116,18 +119,16 @@ def _keep_better(best: _Rounded, other: _Rounded) -> None:
     np.copyto(best.error, other.error, where=better)
 
 
-def _half(scale: Float32) -> Float16:
-    with np.errstate(over="ignore"):
-        return np.maximum(scale.astype(np.float16), SMALLEST_SCALE)
+def _half(scale: Float32, limit: int) -> Float16:
+    """The nearest fp16 numbers from the smallest up to one whose level ``limit`` is in fp16."""
+    return np.clip(scale, SMALLEST_SCALE, np.float32(_LARGEST / limit)).astype(np.float16)
 
 
-def _refuse_beyond_fp16(name: str, matrix: Float32, scale: Float16, limit: int) -> None:
-    """UserError unless the largest level on the largest scale is a finite fp16 number."""
-    with np.errstate(over="ignore"):
-        largest = (scale.astype(np.float32) * limit).astype(np.float16)
-    if not np.isfinite(largest).all():
+def _refuse_beyond_fp16(name: str, matrix: Float32) -> None:
+    largest = np.abs(matrix).max(initial=0)
+    if not largest <= _LARGEST:
         raise UserError(
-            f"{name} has values beyond the range of fp16 (largest {np.abs(matrix).max():.3g}), "
-            "in which compressed weights are computed.",
+            f"{name} has values beyond the range of fp16 (largest {largest:.3g}), in which "
+            "compressed weights are computed.",
             "Build it without compression: --precision fp32",
         )

@@ -28,6 +28,7 @@ from exporter.targets.coreml.calibration import measured_ranges
 from exporter.targets.coreml.interpreter import open_package
 from exporter.targets.coreml.lower import lower
 from exporter.targets.coreml.proof import say
+from exporter.targets.coreml.replay import SCRIPTS, golden_cases, golden_path, write_golden
 from exporter.targets.coreml.session import CoremlSession, is_ranged, lengths
 
 #: The scheme of a precision, where it has another name.
@@ -37,6 +38,8 @@ _USUAL_PRECISIONS = ("fp16", "int8")
 _TOOL = "com.github.apple."
 _MASKS = "attention_mask: 1 token, 0 padding"
 _PARITY = "measured_parity"
+#: Of packages that take every length, one that is replayed on a Mac beside the longest.
+_GOLDEN_LENGTH = 7
 
 
 class CoremlTarget(Target):
@@ -158,7 +161,8 @@ class CoremlTarget(Target):
 
     def files(self, path: Path) -> tuple[Path, ...]:
         inside = sorted(file for file in path.rglob("*") if file.is_file())
-        return tuple(inside)
+        golden = golden_path(path)
+        return (*inside, golden) if golden.is_file() else tuple(inside)
 
     def finish(self, path: Path, model: SourceModel, measured: Mapping[str, str]) -> None:
         """Write what was measured into the package, and golden inputs and outputs beside it."""
@@ -166,7 +170,13 @@ class CoremlTarget(Target):
         say(path, {_PARITY: json.dumps(dict(measured), ensure_ascii=False, sort_keys=True)})
         if self.structure(path) != before:  # pragma: no cover - nothing else was written
             raise UserError(f"{path} changed as its measurements were written.", REBUILD)
-        del model
+        session = CoremlSession(path)
+        longest = self.lengths(path) or (_GOLDEN_LENGTH, model.config.max_positions)
+        cases = golden_cases(model.config, tuple(sorted(set(longest))))
+        write_golden(path, cases, session.run, golden_path(path))
+
+    def shared_files(self) -> Mapping[str, bytes]:
+        return {f"{self.name}/{name}": content for name, content in SCRIPTS.items()}
 
 
 def _path(precision: str, flavour: str) -> str:

@@ -43,7 +43,8 @@ def _summary(model: SourceModel, precision: str, form: Form) -> str:
     layout = {"neural_engine": "(1, C, 1, S)", "sequence": "(1, S, C)"}[form.layout]
     task = model.task.replace("-", " ")
     return (
-        f"{_FAMILIES[model.config.family]} for {task}. Weights and computation: {precision}. "
+        f"{_FAMILIES[model.config.family]} for {task}. Precision: {precision}, computed in "
+        f"{'fp32' if precision == 'fp32' else 'fp16'}. "
         f"Layout: {form.layout} {layout}. Texts of {tokens} tokens, one at a time."
     )
 

@@ -15,7 +15,7 @@ from exporter.targets.coreml.weights import Weights
 
 _CHANNELS = 1
 #: Keys (1, S, 1, c) by queries (1, c, 1, Q), and values (1, c, 1, S) by weights (1, S, 1, Q): the
-#: only form of products over the second axis that Core ML has.
+#: one equation that Core ML's einsum takes, whatever its letters.
 _PRODUCT = "abcd,adce->abce"
 
 

@@ -39,6 +39,8 @@ class CoremlSession:
         self._outputs = next((names for t, names in OUTPUTS.items() if t == task), None)
         if self._outputs is None:
             raise UserError(f"{path} does not say what its task is.", REBUILD)
+        if not set(self._outputs) <= set(self._package.program.outputs):
+            raise UserError(f"{path} has other outputs than its task, {task}.", REBUILD)
         self._by_token = task != "sequence-classification"
         self._taps = _taps(self._package) if taps else ()
         self._labels = _labels(self._package, path)
@@ -49,11 +51,10 @@ class CoremlSession:
         Raises UserError for inputs of another name, type or shape, for ids outside the tables, for
         texts longer than the package takes, and for a class that is not that of the logits.
         """
-        given = {name: value.astype(np.int64) for name, value in inputs.items()}
-        check_inputs(given, self._lengths[-1], self._sizes)
+        check_inputs(inputs, self._lengths[-1], self._sizes)
         rows = [
-            self._run_one({name: given[name][row : row + 1] for name in INPUTS})
-            for row in range(len(given[INPUTS[0]]))
+            self._run_one({name: inputs[name][row : row + 1] for name in INPUTS})
+            for row in range(len(inputs[INPUTS[0]]))
         ]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
@@ -107,15 +108,22 @@ def sizes(package: Package, path: Path) -> dict[str, int]:
 
 
 def lengths(package: Package, path: Path) -> tuple[int, ...]:
-    """The numbers of tokens that the package takes, rising; of a range its limit alone."""
+    """The numbers of tokens that the package takes, rising; of a range its limit alone.
+
+    UserError unless they are those that it says it was made for: nothing else would miss one.
+    """
     found = {tensor.name: tensor for tensor in package.description.inputs}
     shapes = {(v.shape, v.enumerated, v.ranges) for v in found.values()}
     if set(found) != set(INPUTS) or len(shapes) != 1:
         raise UserError(f"{path} has other inputs than {', '.join(INPUTS)}.", REBUILD)
     feature = found[INPUTS[0]]
+    taken = tuple(sorted(shape[1] for shape in feature.enumerated or (feature.shape,)))
     if feature.ranges:
-        return (int(feature.ranges[1][1] or 0),)
-    return tuple(sorted(shape[1] for shape in feature.enumerated or (feature.shape,)))
+        taken = (int(feature.ranges[1][1] or 0),)
+    said = _said(package, "lengths", path)
+    if not isinstance(said, list) or tuple(said[1:]) != taken:
+        raise UserError(f"{path} takes texts of other lengths than it says.", REBUILD)
+    return taken
 
 
 def is_ranged(package: Package) -> bool:
@@ -134,10 +142,18 @@ def _taps(package: Package) -> tuple[str, ...]:
 def _labels(package: Package, path: Path) -> tuple[str, ...]:
     """Names of the classes of a classifier, () of other packages."""
     classes = tuple(package.description.class_labels)
-    said = json.loads(package.description.user_defined.get("labels", "null"))
-    if classes and list(classes) != said:
+    if classes and list(classes) != _said(package, "labels", path):
         raise UserError(f"{path} names its classes in another order than its labels.", REBUILD)
     return classes
+
+
+def _said(package: Package, key: str, path: Path) -> object:
+    """What the package says of itself under ``key``, in JSON."""
+    try:
+        found: object = json.loads(package.description.user_defined[key])
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} does not say what its {key} are.", REBUILD) from error
+    return found
 
 
 def _tokens_first(hidden: Array) -> Array:

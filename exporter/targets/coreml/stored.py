@@ -38,7 +38,10 @@ _QUANTIZE = ("quantize", "dequantize")
 _SCALE = "scale"
 _INT8_LIMIT = 127
 #: What the caller relies on, of what the package says of itself.
-_CALLING = ("task", "labels", "vocab_size", "token_types", "pad_token_id", "max_positions")
+_CALLING = (
+    *("task", "labels", "vocab_size", "token_types", "pad_token_id", "max_positions"),
+    *("mask_convention", "layout", "lengths", "deployment_target", "recipe"),
+)
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,18 @@ def stored_weights(package: Package) -> Iterator[StoredTensor]:
 
 
 def activation_ranges(package: Package) -> dict[str, float]:
-    """The static range of every linear layer whose input is quantized, by the layer's name."""
+    """The static range of every linear layer whose input is quantized, by the layer's name.
+
+    Quantized is what goes through levels and back with one scale, the same both ways.
+    """
     produced = {r.name: o for o in package.program.operations for r in o.results}
     ranges = {}
     for name, operation in linear_layers(package):
-        origin = _origin(operation, produced)
-        if origin is not None and origin.kind == "dequantize":
-            scale = origin.operands[_SCALE]
-            assert isinstance(scale, Constant)
-            ranges[name] = float(scale.values()) * _INT8_LIMIT
+        values = _origin(operation, produced, "x")
+        levels = None if values is None else _origin(values, produced, "input")
+        step = _step(values, "dequantize")
+        if step is not None and step == _step(levels, "quantize"):
+            ranges[name] = step * _INT8_LIMIT
     return ranges
 
 
@@ -143,10 +149,11 @@ def structure(package: Package) -> str:
     description = package.description
     calling = {name: description.user_defined.get(name) for name in _CALLING}
     declared = (description.inputs, description.outputs, description.class_labels)
-    digest.update(f"{package.program.opset} {declared!r} {calling!r}\n".encode())
-    for operation in package.program.operations:
+    program = package.program
+    digest.update(f"{program.opset} {program.inputs!r} {declared!r} {calling!r}\n".encode())
+    for operation in program.operations:
         digest.update(f"{_line(operation)!r}\n".encode())
-    digest.update(f"{package.program.outputs!r}".encode())
+    digest.update(f"{program.outputs!r}".encode())
     return digest.hexdigest()
 
 
@@ -223,11 +230,21 @@ def _unquantized_inputs(package: Package) -> Iterator[str]:
             yield f"the input of {name} is not quantized"
 
 
-def _origin(operation: Operation, produced: Mapping[str, Operation]) -> Operation | None:
+def _origin(
+    operation: Operation, produced: Mapping[str, Operation], operand: str
+) -> Operation | None:
     """What computed the operation's input, apart from its order and place."""
-    source = operation.operands.get("x")
+    source = operation.operands.get(operand)
     found = produced.get(source.name) if isinstance(source, Reference) else None
-    return _origin(found, produced) if found is not None and found.kind in _MOVING else found
+    return _origin(found, produced, "x") if found is not None and found.kind in _MOVING else found
+
+
+def _step(operation: Operation | None, kind: str) -> float | None:
+    """The one scale of an operation of that kind; None for others."""
+    scale = None if operation is None or operation.kind != kind else operation.operands.get(_SCALE)
+    if not isinstance(scale, Constant) or scale.size != 1:
+        return None
+    return float(scale.values().item())
 
 
 def _is_decompression(operation: Operation) -> bool:

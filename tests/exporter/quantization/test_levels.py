@@ -12,9 +12,7 @@ from exporter.quantization.levels import SMALLEST_SCALE, int4_blocks, int8_rows
 from exporter.quantization.rounding import BLOCK
 
 #: Of every size: what fp16 rounds to zero, its subnormal numbers, and as large as weights get.
-ELEMENTS = st.one_of(
-    st.floats(-9, 9, width=32), st.floats(-1e-3, 1e-3, width=32), st.floats(-1e-6, 1e-6, width=32)
-)
+ELEMENTS = st.one_of(*(st.floats(-size, size, width=32) for size in (9, 2.0**-10, 2.0**-20)))
 ROWS = arrays.arrays(np.float32, st.tuples(st.integers(1, 5), st.integers(1, 9)), elements=ELEMENTS)
 BLOCKS = arrays.arrays(
     np.float32,
@@ -38,7 +36,7 @@ def steps(compressed: Compressed) -> np.ndarray:
     return compressed.scale.astype(np.float64).repeat(columns // compressed.scale.shape[1], axis=1)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(matrix=ROWS)
 def test_rows_are_off_by_half_a_step_at_most(matrix: Float32) -> None:
     """The largest value of a row too, and rows whose scale is subnormal."""
@@ -54,7 +52,7 @@ def test_rows_are_off_by_half_a_step_at_most(matrix: Float32) -> None:
     assert (np.abs(exact(compressed) - matrix) <= 0.5001 * steps(compressed)).all()
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(matrix=ROWS)
 def test_scales_of_rows_are_no_larger_than_needed(matrix: Float32) -> None:
     """The fp16 number nearest to largest / 127, or the next where that would clip."""
@@ -93,7 +91,7 @@ def test_values_are_rounded_to_fp16() -> None:
     assert (compressed.values() != exact(compressed)).any()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(matrix=BLOCKS)
 def test_blocks_have_their_nearest_levels(matrix: Float32) -> None:
     compressed = int4_blocks("w", matrix)
@@ -107,7 +105,7 @@ def test_blocks_have_their_nearest_levels(matrix: Float32) -> None:
     assert (error <= 0.5001 * steps(compressed)).all()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(matrix=BLOCKS)
 def test_blocks_are_no_worse_than_without_clipping(matrix: Float32) -> None:
     compressed = int4_blocks("w", matrix)
@@ -159,7 +157,7 @@ def test_rows_that_are_no_whole_blocks(columns: int) -> None:
         int4_blocks("w", np.ones((2, columns), np.float32))
 
 
-@pytest.mark.parametrize("value", [65519.0, -70000.0, 1e9, 1e30])
+@pytest.mark.parametrize("value", [65500.0, -70000.0, 1e9, 1e30])
 def test_values_beyond_fp16_are_refused(value: float) -> None:
     matrix = np.zeros((2, BLOCK), np.float32)
     matrix[1, 3] = value
@@ -167,6 +165,6 @@ def test_values_beyond_fp16_are_refused(value: float) -> None:
         with pytest.raises(UserError, match=r"layers\.0\.x has values beyond") as error:
             compress("layers.0.x", matrix)
         assert "--precision fp32" in error.value.next_step
-    matrix[1, 3] = 65000
+    matrix[1, 3] = 65472
     for compress in (int8_rows, int4_blocks):
         assert np.isfinite(compress("layers.0.x", matrix).values()).all()

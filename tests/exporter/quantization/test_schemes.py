@@ -149,8 +149,13 @@ def test_schemes_by_name() -> None:
         "fp16_compute": 16,
         "fp32": 32,
         "int4": 4,
+        "int4_weights": 4,
         "int8": 8,
         "int8_token": 8,
+        "int8_weights": 8,
+        "palettized4": 4,
+        "palettized6": 6,
+        "w8a8": 8,
     }
     with pytest.raises(UserError, match="Unknown precision 'int3'") as error:
         find_scheme("int3")

@@ -1,7 +1,5 @@
 """Tables by k-means: exact where they can be, near the best where they cannot."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,9 +10,7 @@ from exporter.errors import UserError
 from exporter.quantization.compression import Float32
 from exporter.quantization.tables import palettize
 
-ELEMENTS = st.one_of(
-    st.floats(-9, 9, width=32), st.floats(-1e-5, 1e-5, width=32), st.floats(-6e4, 6e4, width=32)
-)
+ELEMENTS = st.one_of(*(st.floats(-size, size, width=32) for size in (9, 2.0**-17, 60000)))
 MATRICES = arrays.arrays(
     np.float32,
     st.tuples(st.integers(1, 3).map(lambda parts: 2 * parts), st.integers(1, 40)),
@@ -22,7 +18,7 @@ MATRICES = arrays.arrays(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(matrix=MATRICES, bits=st.integers(1, 6), whole=st.booleans())
 def test_every_value_has_its_nearest_entry(matrix: Float32, bits: int, whole: bool) -> None:
     part_rows = len(matrix) if whole else 2
@@ -37,12 +33,12 @@ def test_every_value_has_its_nearest_entry(matrix: Float32, bits: int, whole: bo
     for row, values in enumerate(matrix):
         entries = table[row // part_rows].astype(np.float64)
         error = np.abs(values[:, None] - entries)
-        # The first of the nearest: half-way the lower one is taken, of equal ones the first.
-        np.testing.assert_array_equal(compressed.levels[row], error.argmin(axis=1))
+        # The first of the nearest: half-way the lower one is taken.
         np.testing.assert_array_equal(compressed.values()[row], entries[error.argmin(axis=1)])
+        np.testing.assert_array_equal(entries[compressed.levels[row]], compressed.values()[row])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data(), bits=st.integers(1, 4), whole=st.booleans())
 def test_few_different_values_are_exact(data: st.DataObject, bits: int, whole: bool) -> None:
     """Whatever they are, and however often each occurs."""
@@ -61,23 +57,27 @@ def test_few_different_values_are_exact(data: st.DataObject, bits: int, whole: b
     np.testing.assert_array_equal(compressed.values(), matrix)
 
 
-def best_error(values: np.ndarray, entries: int) -> float:
-    """The least squared error of all divisions of ``values`` into neighbours."""
-    values = np.sort(values)
-    cuts = itertools.combinations(range(1, len(values)), entries - 1)
-    return min(
-        sum(np.square(part - part.mean()).sum() for part in np.split(values, list(cut)))
-        for cut in cuts
-    )
+def least_error(values: np.ndarray, entries: int) -> float:
+    """The least squared error that any table has, by dynamic programming over its last range."""
+    values = np.sort(values.astype(np.float64))
+    sums, squares = (np.concatenate([[0], np.cumsum(values**power)]) for power in (1, 2))
+    best = np.where(np.arange(len(sums)) == 0, 0, np.inf)
+    for _ in range(entries):
+        longer = best.copy()
+        for end in range(1, len(sums)):
+            start = np.arange(end)
+            error = squares[end] - squares[start] - (sums[end] - sums[start]) ** 2 / (end - start)
+            longer[end] = (best[start] + error).min()
+        best = longer
+    return float(best[-1])
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_small_tables_are_near_the_best(seed: int) -> None:
-    """k-means may stop early; never twice as bad, and mostly as good."""
-    values = np.random.default_rng(seed).normal(size=14).astype(np.float16).astype(np.float32)
-    compressed = palettize("w", values[None], 2, 1)
-    found = np.square(compressed.values() - values).sum()
-    assert found <= 1.35 * best_error(values.astype(np.float64), 4)
+def test_tables_are_near_the_best() -> None:
+    """Lloyd's algorithm may stand still early; on the whole it does well."""
+    matrix = np.random.default_rng(0).standard_t(5, size=(6, 400)).astype(np.float16)
+    found = np.square(palettize("w", matrix.astype(np.float32), 4, 1).values() - matrix).sum()
+    best = sum(least_error(row, 16) for row in matrix)
+    assert best < found < 1.15 * best
 
 
 @pytest.mark.parametrize(("bits", "distortion"), [(1, 0.3634), (2, 0.1175), (4, 0.009497)])

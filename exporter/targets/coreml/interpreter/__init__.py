@@ -28,6 +28,12 @@ from exporter.targets.coreml.interpreter.program import (
     Reference,
     Result,
 )
+from exporter.targets.coreml.interpreter.ranges import (
+    RangeReport,
+    ValueRange,
+    range_report,
+    render_ranges,
+)
 
 __all__ = [
     "Constant",
@@ -39,7 +45,11 @@ __all__ = [
     "Operation",
     "Package",
     "Program",
+    "RangeReport",
     "Reference",
     "Result",
+    "ValueRange",
     "open_package",
+    "range_report",
+    "render_ranges",
 ]

@@ -32,7 +32,14 @@ def error_function(x: Array) -> Array:
     """erf of ``x`` float64, of the same shape, within 4e-9 of its value. NaN stays NaN."""
     x = np.clip(x, -_LIMIT, _LIMIT)
     square = x * x
-    numerator = np.polynomial.polynomial.polyval(square, _P, tensor=False)
-    denominator = np.polynomial.polynomial.polyval(square, _Q, tensor=False)
-    found: Array = x * numerator / denominator
-    return found
+    x *= _polynomial(_P, square)
+    x /= _polynomial(_Q, square)
+    return x
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+    value = np.full_like(x, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value *= x
+        value += coefficient
+    return value

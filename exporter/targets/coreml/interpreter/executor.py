@@ -19,6 +19,7 @@ from exporter.targets.coreml.interpreter.program import (
     Result,
 )
 from exporter.targets.coreml.interpreter.rounding import round_to_half
+from exporter.targets.coreml.interpreter.threads import one_thread
 
 #: Is shown every floating-point value as it is computed, but for the weights.
 Observe = Callable[[Operation, Result, Array], None]
@@ -122,7 +123,8 @@ class Executor:
         for declared in self._program.inputs:
             check_result(declared, inputs[declared.name])
             values[declared.name] = inputs[declared.name]
-        with np.errstate(all="ignore"):  # infinite numbers and NaN are results like others
+        # Infinite numbers and NaN are results like others.
+        with np.errstate(all="ignore"), one_thread():
             for step in self._plan.steps:
                 for declared, value in self._compute(step, values):
                     values[declared.name] = value

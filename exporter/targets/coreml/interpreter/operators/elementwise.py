@@ -15,7 +15,7 @@ from exporter.targets.coreml.interpreter.errors import Refused
 from exporter.targets.coreml.interpreter.operators.signature import Operator
 
 #: Elements at a time where the arithmetic is in float64: they stay in a core's second cache.
-_BLOCK = 1 << 14
+_BLOCK = 1 << 13
 _NUMPY_NAMES = {"fp16": "float32", "fp32": "float32"}
 _BINARY, _UNARY = {"x": "N", "y": "N"}, {"x": "F"}
 
@@ -50,7 +50,11 @@ def _exact_gelu(x: Array) -> Array:
     source, target = x.ravel(), result.reshape(-1)
     for start in range(0, source.size, _BLOCK):
         block = source[start : start + _BLOCK].astype(np.float64)
-        target[start : start + _BLOCK] = block * (error_function(block * math.sqrt(0.5)) + 1) * 0.5
+        gate = error_function(block * math.sqrt(0.5))
+        gate += 1
+        gate *= 0.5
+        gate *= block
+        target[start : start + _BLOCK] = gate
     return result
 
 
