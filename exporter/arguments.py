@@ -221,6 +221,12 @@ def command_line() -> argparse.ArgumentParser:
         help="of an artifact alone: the folder of the model's tokenizer",
     )
 
+    predict.add_argument(
+        "--ranges",
+        action="store_true",
+        help="of a CoreML package: how far the values on the way are from the end of fp16",
+    )
+
     inspect = _command(
         commands, "inspect", "say what a bundle or an artifact holds", _INSPECT_EXAMPLES
     )

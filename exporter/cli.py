@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -119,8 +118,9 @@ def _predict(options: argparse.Namespace, _: list[str], __: Console) -> int:
         options.text_pair,
         artifact=options.artifact,
         tokenizer=options.tokenizer,
+        ranges=options.ranges,
     )
-    _show(options, asdict(result), lambda console: rendering.show_prediction(console, result))
+    _show(options, result.as_dict(), lambda console: rendering.show_prediction(console, result))
     return 0
 
 

@@ -16,7 +16,9 @@ from exporter.errors import REBUILD, UserError
 from exporter.filesystem import explained_os_errors
 from exporter.inspection import recognise
 from exporter.manifest import MANIFEST_NAME, ArtifactRecord, Manifest, read_manifest
-from exporter.targets.base import Array, Target, find_target
+from exporter.targets.base import Array, Session, Target, find_target
+from exporter.targets.coreml.interpreter import RangeReport
+from exporter.targets.coreml.session import CoremlSession
 from exporter.tokenizer import TOKENIZER_FILES, complete_files, encode_batch, load_tokenizer
 
 _TOP = 5
@@ -25,12 +27,22 @@ _MASK = "[MASK]"
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer of ``artifact`` to a text; ``answer`` has the fields that fit the task."""
+    """The answer of ``artifact`` to a text; ``answer`` has the fields that fit the task.
+
+    ``ranges`` are those of all values that were computed, where they were asked for.
+    """
 
     artifact: str
     task: str
     tokens: int
     answer: Mapping[str, Any]
+    ranges: RangeReport | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document that ``predict --json`` prints."""
+        ranges = {} if self.ranges is None else {"ranges": self.ranges.as_dict()}
+        answer = {"artifact": self.artifact, "task": self.task, "tokens": self.tokens}
+        return {**answer, "answer": dict(self.answer), **ranges}
 
 
 @dataclass(frozen=True)
@@ -53,11 +65,13 @@ def predict(
     *,
     artifact: str | None = None,
     tokenizer: Path | None = None,
+    ranges: bool = False,
 ) -> Prediction:
     """Run ``text`` (with ``text_pair``: a pair) through an artifact.
 
     ``path`` is a bundle (``artifact`` is one of its paths, the first by default), an artifact in a
-    bundle, or one alone, with the folder of its ``tokenizer``.
+    bundle, or one alone, with the folder of its ``tokenizer``. ``ranges`` asks for the range of
+    every value on the way, which CoreML packages tell.
 
     The answer holds, by task: ``labels`` with probabilities in falling order
     (sequence-classification); ``tokens`` with their label and its probability
@@ -67,7 +81,8 @@ def predict(
     (feature-extraction).
 
     Raises UserError for texts longer than the model takes, a missing pair or ``[MASK]``, an
-    unknown or changed artifact, and another tokenizer than the artifact was made with.
+    unknown or changed artifact, another tokenizer than the artifact was made with, and ranges of an
+    artifact that tells none.
     """
     chosen = _find(path, artifact, tokenizer)
     if chosen.task == "question-answering" and text_pair is None:
@@ -83,7 +98,14 @@ def predict(
     outputs = {name: values[0] for name, values in session.run(inputs).items()}
     asked = _Asked(pieces, inputs["input_ids"][0], text, text_pair, chosen.labels)
     answer = _ANSWERS[chosen.task](asked, outputs)
-    return Prediction(chosen.name, chosen.task, inputs["input_ids"].shape[1], answer)
+    report = _ranges(session, inputs, chosen.name) if ranges else None
+    return Prediction(chosen.name, chosen.task, inputs["input_ids"].shape[1], answer, report)
+
+
+def _ranges(session: Session, inputs: Mapping[str, Array], name: str) -> RangeReport:
+    if not isinstance(session, CoremlSession):
+        raise UserError(f"{name} does not tell its ranges.", "Only CoreML packages do.")
+    return session.ranges(inputs)
 
 
 def _find(path: Path, artifact: str | None, tokenizer: Path | None) -> _Artifact:

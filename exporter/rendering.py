@@ -107,6 +107,10 @@ def show_prediction(console: Console, result: "Prediction") -> None:
             values = ", ".join(f"{value:.4f}" for value in answer["first_values"])
             _line(console, f"{answer['size']} values, norm {answer['norm']:.4f}: {values}, ...")
     _line(console, f"{result.tokens} tokens, {result.artifact}")
+    if result.ranges is not None:
+        from exporter.targets.coreml.interpreter import render_ranges
+
+        _line(console, render_ranges(result.ranges))
 
 
 def show_inspection(console: Console, found: Mapping[str, Any]) -> None:

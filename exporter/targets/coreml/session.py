@@ -8,7 +8,13 @@ import numpy as np
 
 from exporter.errors import REBUILD, UserError
 from exporter.targets.base import INPUTS, OUTPUTS, Array
-from exporter.targets.coreml.interpreter import Interpreter, Package, open_package
+from exporter.targets.coreml.interpreter import (
+    Interpreter,
+    Package,
+    RangeReport,
+    open_package,
+    range_report,
+)
 from exporter.targets.inputs import check_inputs
 
 #: Results of the program that are hidden states, by their number.
@@ -57,6 +63,16 @@ class CoremlSession:
             for row in range(len(inputs[INPUTS[0]]))
         ]
         return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    def ranges(self, inputs: Mapping[str, Array]) -> RangeReport:
+        """The range of every value that the package computes of the inputs, as ``run`` takes them.
+
+        Raises UserError as ``run`` does.
+        """
+        check_inputs(inputs, self._lengths[-1], self._sizes)
+        rows = range(len(inputs[INPUTS[0]]))
+        batches = [self.pad({name: inputs[name][r : r + 1] for name in INPUTS}) for r in rows]
+        return range_report(self._package, batches)
 
     def pad(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Inputs [1, T] at the next length that the package takes, int32 as it wants them."""

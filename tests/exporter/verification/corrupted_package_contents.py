@@ -25,7 +25,6 @@ from package_edits import (
 )
 from small_packages import MODEL, WEIGHTS
 
-UNUSABLE = "unusable"
 QUERY, KEY = "layers_0_attention_query", "layers_0_attention_key"
 QUERY_WEIGHT = "layers__0__attention__query__weight"
 KEY_WEIGHT = "layers__0__attention__key__weight"
@@ -33,7 +32,8 @@ SEQUENCE = {"flavour": "sequence_ranged_logits"}
 TOKENS = {"changes": {"task": "token-classification"}}
 #: Activations are quantized.
 STATIC = {"precision": "w8a8", "flavour": "logits", "changes": {"task": "masked-lm"}}
-LABELS, SWAPPED = '["no", "yes", "maybe"]', '["yes", "no", "maybe"]'
+SWAPPED = '["yes", "no", "maybe"]'
+MANIFEST = Path("Manifest.json")
 
 Options = dict[str, Any]
 
@@ -44,9 +44,10 @@ def edited_operators() -> Iterator[tuple[str, str, Edit, Options]]:
     def edited(name: str, edit: Edit, **options: Any) -> tuple[str, str, Edit, Options]:
         return name, "structure", edit, options
 
-    for options in ({"precision": "fp32"}, {"precision": "fp16"}, {"precision": "int8"}):
+    for options in ({"precision": "fp32"}, {}, SEQUENCE):
         yield edited("references swapped", exchange_operands(QUERY, KEY, "weight"), **options)
-    yield edited("references swapped", exchange_operands(QUERY, KEY, "weight"), **SEQUENCE)
+    for precision in ("fp16", "int8"):
+        yield edited("a weight twice", rebind(KEY, "weight", QUERY_WEIGHT), precision=precision)
     yield edited("biases exchanged", exchange_operands(QUERY, KEY, "bias"))
     norms = exchange_operands("hidden_0", "hidden_1", "gamma")
     yield edited("gains exchanged", norms)
@@ -77,7 +78,6 @@ def edited_operators() -> Iterator[tuple[str, str, Edit, Options]]:
         set_number("layers_0_attention_first", "end", 2, index=3),
     )
     yield edited("second token's row", second)
-    yield edited("a weight twice", rebind(QUERY, "weight", KEY_WEIGHT))
     for precision in ("fp16", "int8"):
         beside = rename(QUERY_WEIGHT, "something")
         yield "a weight without a name", "coverage", beside, {"precision": precision}
@@ -107,55 +107,64 @@ def edited_descriptions() -> Iterator[tuple[str, str, Edit, Options]]:
     logits = {"flavour": "logits"}
     metadata, structure = "metadata", "structure"
     yield "labels swapped", metadata, say(labels=SWAPPED), logits
-    yield "labels of a classifier swapped", UNUSABLE, say(labels=SWAPPED), {}
     classes = both(set_classes(json.loads(SWAPPED)), say(labels=SWAPPED))
     yield "labels and classes swapped", metadata, classes, {}
-    yield "no labels", UNUSABLE, say(labels="none ["), {}
     yield "another precision", metadata, say(precision="int9"), {"only": True}
     yield "another flavour", metadata, say(flavour="optimised"), {"only": True}
-    yield "another task", UNUSABLE, say(task="token-classifiction"), logits
-    yield "task of tokens", metadata, say(task="token-classification"), logits
-    yield "answers", UNUSABLE, say(task="question-answering"), logits
+    yield "another task", metadata, say(task="token-classification"), logits
     for name, found, value in (
         ("more positions", metadata, {"max_positions": "41"}),
         ("more words", structure, {"vocab_size": "61"}),
-        ("fewer words", UNUSABLE, {"vocab_size": "59"}),
         ("more token types", structure, {"token_types": "3"}),
         ("another padding", structure, {"pad_token_id": "1"}),
         ("another mask", structure, {"mask_convention": "attention_mask: 0 token, 1 padding"}),
         ("another layout", structure, {"layout": "sequence"}),
         ("another system", structure, {"deployment_target": "iOS17"}),
         ("another recipe", structure, {"recipe": "int8 weights"}),
-        ("other lengths", UNUSABLE, {"lengths": '["enumerated", 32, 41]'}),
-        ("no lengths", UNUSABLE, {"lengths": "many"}),
-        ("no number of words", UNUSABLE, {"vocab_size": "many"}),
     ):
         yield name, found, say(**value), {}
     yield "labels of unknown number", "signature", on_model(_unknown_labels), logits
     yield "shape of an output", structure, on_model(_described_shape), {}
 
 
-def broken_packages() -> Iterator[tuple[str, Edit, Options]]:
-    """Damage after which there is nothing to run: name, edit, options."""
-    yield "classes swapped", set_classes(json.loads(SWAPPED)), {}
-    yield "axis of the probabilities", set_number("probabilities", "axis", 0), {}
-    for file in (WEIGHTS, MODEL, Path("Manifest.json")):
-        yield f"{file.name} cut off", _cut(file), {}
-        yield f"no {file.name}", _delete(file), {}
-    yield "a file more", lambda path: (path / "Data" / "more").touch(), {}
-    yield "a function more", on_model(_second_function), {}
-    yield "an unknown operator", on_model(_unknown_operator), {}
-    yield "operators of a newer system", on_model(_older_system), {"precision": "int8"}
-    yield "an operator less", drop("layers_0_attention_sum"), {}
-    yield "an output renamed", rename("logits", "scores"), {"flavour": "logits"}
-    yield "an input renamed", rename("attention_mask", "mask_of_attention"), {}
-    yield "type of an output", on_model(_output_type), {}
-    yield "size of a result", on_model(_result_size), {}
-    yield "type of a result", on_model(_result_type), {}
-    yield "a length less", on_model(_one_length_less), {}
-    yield "a longer range", on_model(_longer_range), SEQUENCE
-    unread = both(rebind(QUERY, "weight", KEY_WEIGHT), drop(QUERY_WEIGHT))
-    yield "a weight that nobody reads", unread, {}
+def broken_packages() -> Iterator[tuple[str, str, Edit, Options]]:
+    """Damage after which there is nothing to run: name, what the error says, edit, options."""
+    logits = {"flavour": "logits"}
+    other, order, lengths = "other outputs than", "in another order", "other lengths than it says"
+    yield "classes swapped", order, set_classes(json.loads(SWAPPED)), {}
+    yield "labels of a classifier swapped", order, say(labels=SWAPPED), {}
+    yield "no labels", "say what its labels are", say(labels="none ["), {}
+    yield "an unknown task", "say what its task is", say(task="sequence"), logits
+    yield "answers", other, say(task="question-answering"), logits
+    yield "fewer words", "allowed are 0 to 58", say(vocab_size="59"), {}
+    yield "no number of words", "say what its inputs are", say(vocab_size="many"), {}
+    yield "other lengths", lengths, say(lengths='["enumerated", 32, 41]'), {}
+    yield "no lengths", "say what its lengths are", say(lengths="many"), {}
+    yield "a length less", lengths, on_model(_one_length_less), {}
+    yield "a longer range", lengths, on_model(_longer_range), SEQUENCE
+    yield "an output renamed", other, rename("logits", "scores"), logits
+    yield "an input renamed", "other inputs than", rename("attention_mask", "mask_of_text"), {}
+    axis = set_number("probabilities", "axis", 0)
+    yield "axis of the probabilities", "not those of its logits", axis, {}
+    yield "type of an output", "the outputs of its model are", on_model(_output_type), {}
+    yield "size of a result", r"head_pooler.*declared float16 \(1, 33", on_model(_result_size), {}
+    yield "type of a result", "head_pooler.*declared float32", on_model(_result_type), {}
+    missing = "reads layers_0_attention_sum before"
+    yield "an operator less", missing, drop("layers_0_attention_sum"), {}
+    unknown = "head_pooled.*hyperbolic_tangent is not known"
+    yield "an unknown operator", unknown, on_model(_unknown_operator), {}
+    newer = "not known among those of CoreML7"
+    yield "operators of a newer system", newer, on_model(_older_system), {"precision": "int8"}
+    yield "a function more", "the functions .'main', 'other'.", on_model(_second_function), {}
+    unread = both(rebind(KEY, "weight", QUERY_WEIGHT), drop(KEY_WEIGHT))
+    yield "a weight that nobody reads", "1 entries that the program does not read", unread, {}
+    yield "weight.bin cut off", "weight.bin is truncated", _cut(WEIGHTS), {}
+    yield "model.mlmodel cut off", "model is damaged", _cut(MODEL), {}
+    yield "Manifest.json cut off", "Manifest.json is damaged", _cut(MANIFEST), {}
+    yield "no weight.bin", "weight.bin, which is missing", _delete(WEIGHTS), {}
+    yield "no model.mlmodel", "model.mlmodel is missing", _delete(MODEL), {}
+    yield "no Manifest.json", "is no Core ML package", _delete(MANIFEST), {}
+    yield "a file more", "Data/more", lambda path: (path / "Data" / "more").touch(), {}
 
 
 def set_classes(labels: list[str]) -> Edit:

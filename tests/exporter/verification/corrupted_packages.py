@@ -24,7 +24,10 @@ POOLER = "head.pooler.weight"
 
 @dataclass(frozen=True)
 class PackageCorruption:
-    """``edit`` changes the package; ``check`` has to fail, and nothing else if ``only``."""
+    """``edit`` changes the package; ``check`` has to fail, and nothing else if ``only``.
+
+    For ``UNUSABLE``, ``says`` is what the error's message has to match.
+    """
 
     name: str
     check: str
@@ -33,6 +36,7 @@ class PackageCorruption:
     flavour: str = "optimized"
     only: bool = False
     changes: dict[str, Any] = field(default_factory=dict)
+    says: str = ""
 
 
 def package_corruptions() -> Iterator[PackageCorruption]:
@@ -45,8 +49,8 @@ def package_corruptions() -> Iterator[PackageCorruption]:
         yield PackageCorruption(name, check, edit, **options)
     for name, check, edit, options in edited_descriptions():
         yield PackageCorruption(name, check, edit, **options)
-    for name, edit, options in broken_packages():
-        yield PackageCorruption(name, UNUSABLE, edit, **options)
+    for name, says, edit, options in broken_packages():
+        yield PackageCorruption(name, UNUSABLE, edit, says=says, **options)
 
 
 def _bits() -> Iterator[PackageCorruption]:
@@ -153,7 +157,9 @@ def _other_weights() -> Iterator[PackageCorruption]:
         return edit
 
     yield PackageCorruption("weights of another model", AUDIT, others())
-    yield PackageCorruption("weights of a larger model", UNUSABLE, others(intermediate_size=96))
+    larger = others(intermediate_size=96)
+    says = "has 1536 bytes .* not the 1024"
+    yield PackageCorruption("weights of a larger model", UNUSABLE, larger, says=says)
 
 
 def _swap_groups(values: Any) -> Any:

@@ -105,7 +105,7 @@ def operation(model: Any, result: str) -> Any:
 
 
 def value(model: Any, result: str, operand: str) -> Any:
-    """The constant that is an operand, or an attribute, of the operation that computes ``result``."""
+    """The constant that is an operand, or attribute, of the operation that computes ``result``."""
     found = operation(model, result)
     if operand in found.attributes:
         return found.attributes[operand]
@@ -186,7 +186,7 @@ def rename(old: str, new: str) -> Edit:
 
 
 def exchange_operands(first: str, second: str, operand: str) -> Edit:
-    """Let two operations read each other's values."""
+    """Let two operations read each other's constants."""
 
     def change(model: Any) -> None:
         one, other = (operation(model, name).inputs[operand] for name in (first, second))
@@ -194,6 +194,11 @@ def exchange_operands(first: str, second: str, operand: str) -> Edit:
             other.arguments[0].name,
             one.arguments[0].name,
         )
+        # Constants are to stand before what reads them, and may stand anywhere there.
+        ordered = sorted(block(model).operations, key=lambda found: found.type != "const")
+        copies = [type(found).FromString(found.SerializeToString()) for found in ordered]
+        del block(model).operations[:]
+        block(model).operations.extend(copies)
 
     return on_model(change)
 

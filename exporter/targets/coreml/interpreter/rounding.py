@@ -30,6 +30,8 @@ def round_to_half(values: Array) -> Array:
     """
     if values.size <= _FEW:
         return values.astype(np.float16).astype(np.float32)
+    if not values.flags.forc:
+        values = np.ascontiguousarray(values)
     rounded = np.empty_like(values)
     # Both in the order in which they lie in memory, which is the same.
     source, target = values.ravel(order="K"), rounded.ravel(order="K")
@@ -57,4 +59,5 @@ def _round_block(source: Array, target: Array, buffer: Array) -> None:
     np.bitwise_or(unsigned, sign, out=unsigned)
     # Beyond fp16 (where the exponents above may have run over), and for NaN.
     if not max(target.max(), -target.min()) <= _LARGEST:
-        target[:] = source.astype(np.float16)
+        with np.errstate(over="ignore"):
+            target[:] = source.astype(np.float16)

@@ -16,12 +16,17 @@ from exporter.targets.base import INPUTS, Array
 from exporter.targets.coreml.interpreter import Package, open_package
 from exporter.targets.coreml.replay.check_on_mac import SCHEMA, content_hash
 
-#: Relative, by precision. Nothing was measured on a Mac: devices were imitated in PyTorch, with no
-#: rounding between operators at all, and with products that add up in fp16 (by 16 and by 64) and
-#: LayerNorms that round at every step. Trained models of 4 and 6 layers, 24 texts each: fp16 and
-#: int4 weights at most 1.1e-2; 12 layers of sensitised weights: 1.7e-2.
-_HALF = 5e-2
+#: Relative, by precision. Nothing was measured on a Mac. Devices were imitated in PyTorch: with no
+#: rounding between operators, and with products that add up in fp16 (by 16 and by 64) and
+#: LayerNorms that round at every step. That moves the outputs of trained models (4 and 6 layers, 24
+#: texts each; fp16 and int4 weights) by 1.1e-2 at most, of 12 layers of sensitised weights by
+#: 1.7e-2. Faults in one layer of such models: queries and keys exchanged 0.16 and more, a lost bias
+#: 5e-3 to 0.6; a mask ignored throughout 0.09 and more. That the program is right is proved
+#: elsewhere.
+_HALF = 3e-2
 _TOLERANCES = {
+    # A device may add up in other orders; artifacts of other targets differ by up to 1e-6 from
+    # PyTorch (exporter.quantization.tolerance).
     "fp32": 1e-3,
     "fp16": _HALF,
     "int8": _HALF,

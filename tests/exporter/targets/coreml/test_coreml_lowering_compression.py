@@ -115,6 +115,16 @@ def test_levels_and_indices_take_their_bits(
     assert overhead < 0.1 * matrices(model)["layers.0.attention.query.weight"].size * pieces
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_epsilons_are_not_lost_in_fp16(precision: str, tmp_path: Path) -> None:
+    """1e-12 would be 0. On most texts nobody would notice."""
+    model = small_model("bert", layer_norm_epsilon=1e-5, layers=1)
+    norms = operations(lowered(model, tmp_path, precision), "layer_norm")
+    found = [norm.operands["epsilon"].values() for norm in norms]  # type: ignore[union-attr]
+    assert [float(epsilon) for epsilon in found] == [2.0**-24, *[float(np.float16(1e-5))] * 2]
+    assert {epsilon.dtype for epsilon in found} == {np.dtype(np.float16)}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])
 def test_a_tied_table_is_stored_once(precision: str, layout: str, tmp_path: Path) -> None:

@@ -14,17 +14,15 @@ from exporter.targets.coreml.interpreter.operators.signature import Operator
 
 def _linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     product: Array = x @ weight.T
-    return _add_bias(product, bias, weight.shape[:1])
-
-
-def _add_bias(product: Array, bias: Array | None, shape: tuple[int, ...]) -> Array:
-    """Adds ``bias`` in place, along the last axes of ``product``."""
-    if bias is None:
-        return product
-    if bias.shape != shape:
-        raise Refused(f"a bias of the shape {bias.shape} is not one of {shape}")
-    product += bias
+    if bias is not None:
+        _check_bias(bias, len(weight))
+        product += bias
     return product
+
+
+def _check_bias(bias: Array, outputs: int) -> None:
+    if bias.shape != (outputs,):
+        raise Refused(f"a bias of the shape {bias.shape} is not one of {outputs} outputs")
 
 
 def _matmul(
@@ -66,12 +64,13 @@ def _conv(
     if parts < 1 or outputs % parts or x.shape[1] != parts * inputs:
         raise Refused(f"conv of {x.shape} with {weight.shape} in {parts} groups does not fit")
     columns = x.reshape(x.shape[0], parts, inputs, -1)
-    product = np.matmul(weight.reshape(parts, outputs // parts, inputs), columns)
-    if bias is not None:
-        column = bias.reshape(parts, -1, 1) if bias.size == outputs else bias
-        _add_bias(product, column, (parts, outputs // parts, 1))
-    result: Array = product.reshape(x.shape[0], outputs, *x.shape[2:])
-    return result
+    rows = np.matmul(weight.reshape(parts, outputs // parts, inputs), columns)
+    product: Array = rows.reshape(x.shape[0], outputs, *x.shape[2:])
+    if bias is None:
+        return product
+    _check_bias(bias, outputs)
+    product += bias.reshape(-1, *(1 for _ in kernel))
+    return product
 
 
 def _einsum(values: tuple[Array, ...], equation: str) -> Array:

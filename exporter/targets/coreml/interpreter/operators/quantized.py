@@ -38,6 +38,8 @@ def _quantize(
     axis: Array | None = None,
 ) -> Array:
     """clip(round(input / scale) + zero_point), ties to even, within all of the type's range."""
+    if zero_point is not None and zero_point.dtype != output_dtype:
+        raise Refused(f"quantize to {output_dtype} with a zero point of {zero_point.dtype}")
     levels = np.rint(input / _along(scale, input, axis))
     if zero_point is not None:
         levels = levels + _along(zero_point, input, axis)
