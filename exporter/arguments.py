@@ -173,7 +173,7 @@ def command_line() -> argparse.ArgumentParser:
         type=_count,
         default=128,
         metavar="N",
-        help="use the first N of them (default: 128)",
+        help="use the first N of them (default: %(default)s)",
     )
     build.add_argument("--force", action="store_true", help="rebuild what is up to date, too")
     build.add_argument(

@@ -221,7 +221,7 @@ def _make(
             coverage=asdict(coverage),
             accuracy=None if accuracy is None or evaluator is None else evaluator.record(accuracy),
             backend=spec.backend,
-            lengths=spec.lengths,
+            lengths=target.lengths(path) or spec.lengths,
             not_run=target.not_run(spec),
             command=manifest.command,
             calibration=calibration,
@@ -267,7 +267,7 @@ def _examine(
                         item.target.open(path),
                         spec.precision,
                         detail,
-                        longest=max(item.target.lengths(path), default=None),
+                        longest=item.target.limit(path),
                     )
                 checks = (*checks, evaluator.check(accuracy, spec.precision))
         except UserError as error:
@@ -292,7 +292,7 @@ def _keep(
         return (), manifest
     with progress.step(f"{record.path}: accuracy") as detail:
         path = out / record.path
-        longest = max(item.target.lengths(path), default=None)
+        longest = item.target.limit(path)
         session = item.target.open(path)
         accuracy = evaluator.measure(session, record.precision, detail, longest=longest)
     check = evaluator.check(accuracy, record.precision)

@@ -97,7 +97,7 @@ class ArtifactRecord:
     ``backend`` names the delegate, where the target has several. ``not_run`` is "" where the checks
     ran the artifact itself, else it says what they did instead. ``command`` made it.
     ``calibration`` are the texts that static ranges of activations were taken from. ``lengths`` are
-    the numbers of tokens that were asked for, () where these are the flavour's usual ones.
+    the numbers of tokens that it takes, () where it takes all that the model does.
     """
 
     path: str
@@ -149,6 +149,16 @@ class Manifest:
     def without_artifact(self, path: str) -> "Manifest":
         """A copy without the artifact at ``path``."""
         return replace(self, artifacts=tuple(a for a in self.artifacts if a.path != path))
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether the folder's manifest is one of a bundle, of whatever version."""
+    try:
+        document = json.loads((folder / MANIFEST_NAME).read_bytes())
+    except (OSError, ValueError):
+        return False
+    schema = document.get("schema") if isinstance(document, dict) else None
+    return isinstance(schema, str) and schema.startswith(SCHEMA.partition("/")[0])
 
 
 def read_manifest(bundle: Path) -> Manifest:

@@ -147,8 +147,9 @@ def _plan(
 def _code_hash() -> str:
     folder = Path(__file__).parent
     digest = hashlib.sha256()
+    shared = sorted((folder / "targets").glob("*.py"))
     for room in _ROOMS:
-        for path in sorted((folder / room).rglob("*.py")):
+        for path in (*sorted((folder / room).rglob("*.py")), *shared):
             digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from exporter.checkpoint import hash_files
 from exporter.errors import REBUILD, UserError
 from exporter.filesystem import explained_os_errors
 from exporter.inspection import recognise
-from exporter.manifest import MANIFEST_NAME, ArtifactRecord, Manifest, read_manifest
+from exporter.manifest import ArtifactRecord, Manifest, is_bundle, read_manifest
 from exporter.targets.base import Array, Session, Target, find_target
 from exporter.targets.coreml.interpreter import RangeReport
 from exporter.targets.coreml.session import CoremlSession
@@ -81,8 +81,8 @@ def predict(
     (feature-extraction).
 
     Raises UserError for texts longer than the model takes, a missing pair or ``[MASK]``, an
-    unknown or changed artifact, another tokenizer than the artifact was made with, and ranges of an
-    artifact that tells none.
+    unknown or changed artifact, an answer that is not finite, another tokenizer than the artifact
+    was made with, and ranges of an artifact that tells none.
     """
     chosen = _find(path, artifact, tokenizer)
     if chosen.task == "question-answering" and text_pair is None:
@@ -92,14 +92,27 @@ def predict(
         )
     pieces = load_tokenizer(chosen.tokenizer_files)
     pairs = None if text_pair is None else [text_pair]
-    longest = min(chosen.max_length, max(chosen.target.lengths(chosen.path), default=sys.maxsize))
+    longest = min(chosen.max_length, chosen.target.limit(chosen.path))
     inputs = encode_batch(pieces, [text], pairs, longest, truncate=False)
     session = chosen.target.open(chosen.path)
     outputs = {name: values[0] for name, values in session.run(inputs).items()}
+    report = _ranges(session, inputs, chosen.name) if ranges else None
+    _require_finite(outputs, chosen.name, report)
     asked = _Asked(pieces, inputs["input_ids"][0], text, text_pair, chosen.labels)
     answer = _ANSWERS[chosen.task](asked, outputs)
-    report = _ranges(session, inputs, chosen.name) if ranges else None
     return Prediction(chosen.name, chosen.task, inputs["input_ids"].shape[1], answer, report)
+
+
+def _require_finite(outputs: Mapping[str, Array], name: str, report: RangeReport | None) -> None:
+    """UserError, which names the operator where the ranges are known, for infinity and NaN."""
+    if all(np.isfinite(values).all() for values in outputs.values()):
+        return
+    first = None if report is None else report.first_not_finite
+    where = "" if first is None else f"; the first value that is not: {first.name}, {first.place}"
+    raise UserError(
+        f"{name} gives no finite answer to this text{where}.",
+        "Build it in fp32: --precision fp32. (Of a CoreML package, --ranges says where.)",
+    )
 
 
 def _ranges(session: Session, inputs: Mapping[str, Array], name: str) -> RangeReport:
@@ -110,7 +123,9 @@ def _ranges(session: Session, inputs: Mapping[str, Array], name: str) -> RangeRe
 
 def _find(path: Path, artifact: str | None, tokenizer: Path | None) -> _Artifact:
     folders = (path.resolve(), *path.resolve().parents)
-    bundle = next((folder for folder in folders if (folder / MANIFEST_NAME).is_file()), None)
+    bundle = next(filter(is_bundle, folders), None)
+    if tokenizer is not None and bundle == path.resolve():
+        raise UserError(f"{path} is a bundle, which has its tokenizer.", "Leave out --tokenizer.")
     if path.exists() and (bundle is None or tokenizer is not None):
         return _alone(path, tokenizer)
     if bundle is None or not path.exists():

@@ -99,22 +99,22 @@ def verify(
     names. Raises UserError when the bundle or the model cannot be read, and CheckFailed when the
     model is another one than the bundle was made from.
 
-    ``calibration_data`` is the file that static ranges of activations were taken from; UserError
-    without it, or for another one, where an artifact has such ranges.
+    ``calibration_data`` is the file that static ranges of activations were taken from: without it,
+    an artifact that has such ranges does not pass.
 
     Stock baselines promise nothing: of them only the files are checked.
     """
     manifest = read_manifest(bundle)
-    _require_calibration(manifest, calibration_data)
     shared = [_files_check(changed_files(bundle, manifest.files))]
     checkpoint = None
     if manifest.recipe != "stock":
         checkpoint = load_source(manifest, source, progress)
         shared += [_origin_check(bundle, checkpoint), _manifest_check(manifest, checkpoint)]
-        checkpoint = _calibrated(manifest, checkpoint, calibration_data)
     reports = {_SHARED_FILES: GateReport(tuple(shared))}
     for record in manifest.artifacts:
-        reports[record.path] = _verify_artifact(bundle, record, checkpoint, progress)
+        reports[record.path] = _verify_artifact(
+            bundle, record, checkpoint, calibration_data, progress
+        )
     return Verification(bundle, reports)
 
 
@@ -147,7 +147,7 @@ def evaluate(
     accuracies, checks = {}, {}
     for record in chosen:
         target, path = find_target(record.target), artifact_path(bundle, record)
-        session, longest = target.open(path), max(target.lengths(path), default=None)
+        session, longest = target.open(path), target.limit(path)
         with progress.step(record.path) as detail:
             accuracy = evaluator.measure(
                 session, record.precision, detail, batch_size=batch_size, longest=longest
@@ -190,7 +190,11 @@ def load_source(manifest: Manifest, source: str | None, progress: Progress) -> C
 
 
 def _verify_artifact(
-    bundle: Path, record: ArtifactRecord, checkpoint: Checkpoint | None, progress: Progress
+    bundle: Path,
+    record: ArtifactRecord,
+    checkpoint: Checkpoint | None,
+    calibration_data: Path | None,
+    progress: Progress,
 ) -> GateReport:
     files = _files_check(changed_files(bundle, record.files))
     if not files.passed or checkpoint is None:
@@ -198,6 +202,7 @@ def _verify_artifact(
     spec = _spec(record)
     target, path = find_target(record.target), bundle / record.path
     try:
+        checkpoint = _calibrated(record, checkpoint, calibration_data)
         with progress.step(record.path) as detail:
             report, _ = prove(
                 target,
@@ -212,31 +217,23 @@ def _verify_artifact(
     return GateReport((files, *report.checks))
 
 
-def _require_calibration(manifest: Manifest, data: Path | None) -> None:
-    for record in manifest.artifacts:
-        if record.calibration is None:
-            continue
-        if data is None:
-            raise UserError(
-                f"{record.path} took the ranges of its activations from {record.calibration.data}.",
-                "Give the same file with --calibration-data TSV.",
-            )
-        with explained_os_errors(data):
-            found = sha256_file(data)
-        if found != record.calibration.sha256:
-            raise UserError(
-                f"{data} is not the file that {record.path} took its ranges from.",
-                f"Give {record.calibration.data} with --calibration-data TSV.",
-            )
+def _calibrated(record: ArtifactRecord, checkpoint: Checkpoint, data: Path | None) -> Checkpoint:
+    """``checkpoint`` with the texts that the artifact took its ranges from, if it took some.
 
-
-def _calibrated(manifest: Manifest, checkpoint: Checkpoint, data: Path | None) -> Checkpoint:
-    """``checkpoint`` with the texts of the bundle's calibration, where it has one."""
-    for record in manifest.artifacts:
-        if record.calibration is not None and data is not None:
-            specs = ((_spec(record), find_target(record.target)),)
-            return calibrated(checkpoint, specs, data, record.calibration.examples)[0]
-    return checkpoint
+    CheckFailed without that file.
+    """
+    if record.calibration is None:
+        return checkpoint
+    cause = f"{record.path} took the ranges of its activations from {record.calibration.data}"
+    step = "Give the same file with --calibration-data TSV."
+    if data is None:
+        raise CheckFailed(f"{cause}.", step)
+    with explained_os_errors(data):
+        found = sha256_file(data)
+    if found != record.calibration.sha256:
+        raise CheckFailed(f"{cause}, and {data} is another file.", step)
+    specs = ((_spec(record), find_target(record.target)),)
+    return calibrated(checkpoint, specs, data, record.calibration.examples)[0]
 
 
 def _spec(record: ArtifactRecord) -> ArtifactSpec:

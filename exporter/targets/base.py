@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +59,7 @@ class StoredTensor:
 
     ``values`` is dequantized to float32. ``step`` is the quantization step of every element
     (broadcastable to ``values``), 0 where the weight is stored as float32.
-    ``bits`` is the stored width: 32, 16, 8 or 4.
+    ``bits`` is the stored width: 32, 16, 8, 6 or 4, and 0 for what no scheme has.
     """
 
     name: str
@@ -162,6 +163,10 @@ class Target(Protocol):
     def lengths(self, path: Path) -> tuple[int, ...]:
         """Numbers of tokens that have a method of their own; () where one takes every number."""
         ...
+
+    def limit(self, path: Path) -> int:
+        """The largest number of tokens that it takes, as far as that is not the model's own."""
+        return max(self.lengths(path), default=sys.maxsize)
 
     def structure(self, path: Path) -> str:
         """Hash of the computation without the values of its weights.

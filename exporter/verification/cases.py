@@ -20,20 +20,23 @@ class Case:
 
 
 def verification_cases(
-    config: EncoderConfig, seed: int = 0, lengths: tuple[int, ...] = ()
+    config: EncoderConfig,
+    seed: int = 0,
+    lengths: tuple[int, ...] = (),
+    limit: int = _LONGEST,
 ) -> tuple[Case, ...]:
     """Random token ids and token types: one token, short, odd and long, with padding and without.
 
     At least one case has a row that is all padding, and one has padding in front and in between.
-    ``lengths`` that an artifact has methods for get a case each, one token shorter and padded; no
-    case is longer than they are. The longest ends at the position table, or at ``_LONGEST``.
+    ``lengths`` that an artifact has methods for get a case each, one token shorter and padded, and
+    the shortest one without any token. The longest case ends at the position table, at ``limit``
+    (the largest number of tokens that an artifact takes), or at ``_LONGEST``.
     """
     generator = np.random.default_rng(seed)
-    limit = min(config.max_positions, max(lengths, default=config.max_positions))
 
     def case(name: str, lengths: list[int], width: int, every: int = 1) -> Case:
         """With ``every``, only each such token of the length is none of padding."""
-        width = min(width, limit)
+        width = min(width, config.max_positions, limit)
         shape = (len(lengths), width)
         position = np.arange(width)[None, :]
         mask = (position < np.array(lengths)[:, None]) & (position % every == every - 1)
@@ -54,4 +57,5 @@ def verification_cases(
         case("scattered padding", [20], 24, every=3),
         case("longest", [_LONGEST], _LONGEST),
         *(case(f"method for {n} tokens", [max(1, n - 1)], n) for n in lengths),
+        *(case(f"method for {n} tokens, none there", [0], n) for n in lengths[:1]),
     )

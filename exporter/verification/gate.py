@@ -83,7 +83,7 @@ def signature_check(target: Target, path: Path, model: SourceModel) -> Check:
 
     A named axis has to be the batch or the sequence; one case, run, tells whether it is.
     """
-    cases = verification_cases(model.config, lengths=target.lengths(path))
+    cases = _cases(target, path, model)
     case = next(c for c in cases if c.name == "padded batch")
     declared = {spec.name: spec for group in target.signature(path) for spec in group}
     rows = declared["input_ids"].shape[0] if "input_ids" in declared else None
@@ -150,7 +150,7 @@ def _real_outputs(
         "outputs",
         target.open(path).run,
         lambda inputs: _outputs(reference, inputs),
-        verification_cases(model.config, lengths=target.lengths(path)),
+        _cases(target, path, model),
         find_scheme(target.scheme(spec.precision)).output_tolerance,
         progress,
     )
@@ -173,7 +173,7 @@ def _twin_checks(
     progress: Callable[[str], None],
 ) -> list[Check]:
     weights = sensitised_weights(model.config, model.task, len(model.labels or ()), _TWIN_SEED)
-    cases = verification_cases(model.config, lengths=target.lengths(path))
+    cases = _cases(target, path, model)
     twin = replace(model, weights=weights, calibration=tuple(_texts(cases)))
     scheme = find_scheme(target.scheme(spec.precision))
     stored = target.stored_model(twin, spec.precision)
@@ -215,6 +215,12 @@ def _run(reference: Reference, inputs: Mapping[str, Array]) -> dict[str, Array]:
     tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
     with torch.no_grad():
         return {name: value.numpy() for name, value in reference.run(**tensors).items()}
+
+
+def _cases(target: Target, path: Path, model: SourceModel) -> tuple[Case, ...]:
+    """What the artifact is compared on: as long as it takes, and each of its lengths."""
+    lengths, limit = target.lengths(path), target.limit(path)
+    return verification_cases(model.config, lengths=lengths, limit=limit)
 
 
 def _texts(cases: Sequence[Case]) -> Iterator[dict[str, Array]]:

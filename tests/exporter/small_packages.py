@@ -88,7 +88,7 @@ def lowering_module(name: str) -> Any:
 
 
 def warm_up(folder: Path) -> None:
-    """Import all that the gate needs, and let collections of garbage (it asks for one) pass over it."""
+    """Import all that the gate needs, and let collections of garbage (its own) pass over that."""
     package = write_package(small_model(layers=1), folder, "fp16")
     prove(TARGET, package.spec, package.path, package.model)
     gc.collect()

@@ -16,6 +16,8 @@ def compress(name: str, matrix: Float32) -> Compressed | None:
     return None if name in KEPT else int8_rows(name, matrix)
 
 
-_OUTPUT_TOLERANCE = 0.1
+#: Measured: 0.06 on a trained MiniLM whose activations have outliers, at most 0.04 on the other
+#: trained and seeded models.
+_OUTPUT_TOLERANCE = 0.2
 
 SCHEME = weight_only("int8_weights", 8, compress, _OUTPUT_TOLERANCE)

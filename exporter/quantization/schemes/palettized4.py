@@ -23,6 +23,8 @@ def compress(name: str, matrix: Float32) -> Compressed | None:
     return palettize(name, matrix, 4, part_rows)
 
 
-_OUTPUT_TOLERANCE = 0.6
+#: Measured: 0.5 on random tokens and a trained MiniLM whose activations have outliers, at most 0.28
+#: on the other trained and seeded models. See ``int4_weights``.
+_OUTPUT_TOLERANCE = 0.9
 
 SCHEME = weight_only("palettized4", 4, compress, _OUTPUT_TOLERANCE)

@@ -103,7 +103,7 @@ class CoremlTarget(Target):
             "mask_convention": _MASKS,
             "layout": shape.layout,
             "lengths": json.dumps([shape.lengths, *shape.takes(config)]),
-            "deployment_target": shape.deployment(spec.precision),
+            "deployment_target": shape.deployment(spec.precision, config),
             "recipe": summary(scheme.name),
         }
         if scheme.static_activations:
@@ -141,6 +141,9 @@ class CoremlTarget(Target):
         package = open_package(path)
         return () if is_ranged(package) else lengths(package, path)
 
+    def limit(self, path: Path) -> int:
+        return lengths(open_package(path), path)[-1]
+
     def structure(self, path: Path) -> str:
         return stored.structure(open_package(path))
 
@@ -160,7 +163,8 @@ class CoremlTarget(Target):
         return stored.coverage(package, precision, self.scheme(precision), config, task, labels)
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        inside = sorted(file for file in path.rglob("*") if file.is_file())
+        found = (file for file in path.rglob("*") if not file.name.startswith("."))
+        inside = sorted(file for file in found if file.is_file())
         golden = golden_path(path)
         return (*inside, golden) if golden.is_file() else tuple(inside)
 
@@ -168,11 +172,12 @@ class CoremlTarget(Target):
         """Write what was measured into the package, and golden inputs and outputs beside it."""
         before = self.structure(path)
         say(path, {_PARITY: json.dumps(dict(measured), ensure_ascii=False, sort_keys=True)})
-        if self.structure(path) != before:  # pragma: no cover - nothing else was written
+        if self.structure(path) != before:
             raise UserError(f"{path} changed as its measurements were written.", REBUILD)
         session = CoremlSession(path)
-        longest = self.lengths(path) or (_GOLDEN_LENGTH, model.config.max_positions)
-        cases = golden_cases(model.config, tuple(sorted(set(longest))))
+        limit = self.limit(path)
+        taken = self.lengths(path) or (min(_GOLDEN_LENGTH, limit), limit)
+        cases = golden_cases(model.config, tuple(sorted({*taken[:2], *taken[-2:]})))
         write_golden(path, cases, session.run, golden_path(path))
 
     def shared_files(self) -> Mapping[str, bytes]:
@@ -188,7 +193,7 @@ def _path(precision: str, flavour: str) -> str:
 
 def _declared(shape: tuple[int | None, ...], by_token: bool) -> tuple[int | str, ...]:
     sizes: list[int | str] = ["sequence" if size is None else size for size in shape]
-    if by_token:
+    if by_token and len(sizes) > 1:
         sizes[1] = "sequence"  # also where it is fixed: the session cuts the padding off
     return tuple(sizes)
 

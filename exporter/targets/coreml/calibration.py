@@ -12,6 +12,7 @@ import numpy as np
 
 from exporter.model.config import SourceModel
 from exporter.quantization.calibration import running_ranges, shared_ranges
+from exporter.quantization.kept import KEPT
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import INPUTS, Array
 from exporter.targets.coreml.form import Form
@@ -25,7 +26,7 @@ def measured_ranges(model: SourceModel, form: Form) -> SourceModel:
 
     UserError where there is no text.
     """
-    wide = replace(form, lengths="ranged", output="logits")
+    wide = replace(form, lengths="ranged", output="logits", asked=())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.mlpackage"
         lower(model, "fp16", find_scheme("fp16_compute"), wide, {}, path)
@@ -34,7 +35,7 @@ def measured_ranges(model: SourceModel, form: Form) -> SourceModel:
         entering = {
             name: operation.operands["x"].name
             for name, operation in linear_layers(package)
-            if isinstance(operation.operands["x"], Reference)
+            if isinstance(operation.operands["x"], Reference) and f"{name}.weight" not in KEPT
         }
 
         def observe(text: Mapping[str, Array]) -> Mapping[str, Array]:

@@ -23,6 +23,9 @@ _ENUMERATED = (32, 64, 128, 256, 512)
 #: The one length of ``fixed``, where the model has as many positions.
 _FIXED = 128
 
+#: Of enumerated shapes (coremltools' guide on flexible inputs).
+_MOST = 128
+
 #: Schemes whose operators iOS 17 does not have.
 _IOS18_SCHEMES = ("int4", "palettized4")
 
@@ -63,13 +66,13 @@ class Form:
             return (min(_FIXED, limit),)
         return (*(length for length in _ENUMERATED if length < limit), min(limit, _ENUMERATED[-1]))
 
-    def deployment(self, precision: str) -> Deployment:
+    def deployment(self, precision: str, config: EncoderConfig) -> Deployment:
         """The oldest system that has what the package needs.
 
         Several inputs with enumerated shapes, weights in blocks or with tables for parts of a
         weight came with iOS 18.
         """
-        newer = self.lengths == "enumerated" or precision in _IOS18_SCHEMES
+        newer = len(self.takes(config)) > 1 or precision in _IOS18_SCHEMES
         return "iOS18" if newer else "iOS17"
 
 
@@ -82,12 +85,17 @@ def flavours() -> tuple[str, ...]:
 def form(flavour: str, task: Task, asked: tuple[int, ...] = ()) -> Form:
     """The form called ``flavour`` for a model of ``task`` and the lengths ``asked`` for.
 
-    ValueError for another name, UserError for more than one length where there is only one.
+    ValueError for another name, UserError for more lengths than there may be.
     """
     if flavour not in flavours():
         raise ValueError(f"no flavour '{flavour}'")
     words = set(flavour.split("_"))
     lengths = next((word for word in ("fixed", "ranged") if word in words), "enumerated")
+    if len(asked) > _MOST:
+        raise UserError(
+            f"{len(asked)} lengths are asked for; CoreML takes at most {_MOST} shapes.",
+            "Choose fewer --lengths.",
+        )
     if len(asked) > 1 and lengths != "enumerated":
         raise UserError(
             f"The flavour '{flavour}' takes one length, and {len(asked)} are asked for.",

@@ -43,7 +43,9 @@ def lower(
         from exporter.targets.coreml.description import describe
         from exporter.targets.coreml.program import translate
 
-        spec = translate(model, scheme, form, form.deployment(precision), weights_folder)
+        spec = translate(
+            model, scheme, form, form.deployment(precision, model.config), weights_folder
+        )
         describe(spec, model, precision, form, metadata)
         return spec
 

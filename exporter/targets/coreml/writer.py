@@ -1,7 +1,7 @@
 """The folder ``.mlpackage``: a manifest, the model's protobuf and its weights.
 
-The same model gives the same bytes: the manifest's identifiers are made from the contents of the
-files that they stand for, maps are written in order, and there is no date.
+The same model gives the same bytes: the manifest's identifiers are made from the contents that
+the files have when they are written first, maps are written in order, and there is no date.
 """
 
 import json
@@ -39,7 +39,9 @@ def write_package(path: Path, translate: Callable[[Path], Any]) -> None:
         model = data / _MODEL
         model.write_bytes(spec.SerializeToString(deterministic=True))
         manifest = _manifest({_MODEL: model, _WEIGHTS: weights / _WEIGHTS_FILE})
-        (package / "Manifest.json").write_text(json.dumps(manifest, indent=4, sort_keys=True))
+        # With the line end that coremltools adds when it reads a package: the bytes stay the same.
+        text = json.dumps(manifest, indent=4, sort_keys=True) + "\n"
+        (package / "Manifest.json").write_text(text)
         move_into_place(package, path)
 
 

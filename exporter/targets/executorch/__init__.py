@@ -65,11 +65,12 @@ class ExecutorchTarget(Target):
         return find_backend(spec.backend).not_run
 
     def fingerprint(self) -> str:
-        versions = f"{version('executorch')} {torch.__version__}"
+        versions = f"{version('executorch')} {version('coremltools')} {torch.__version__}"
         digest = hashlib.sha256(versions.encode())
         folder = Path(__file__).parent
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.relative_to(folder).as_posix().encode())
+        interpreter = folder.parent / "coreml" / "interpreter"
+        for path in (*sorted(folder.rglob("*.py")), *sorted(interpreter.rglob("*.py"))):
+            digest.update(path.relative_to(folder.parent).as_posix().encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()
 

@@ -57,6 +57,34 @@ def test_few_different_values_are_exact(data: st.DataObject, bits: int, whole: b
     np.testing.assert_array_equal(compressed.values(), matrix)
 
 
+def entry_of(value: float, *others: tuple[float, int]) -> float:
+    """What stands for ``value`` beside two others, each so often that they are the entries."""
+    matrix = np.concatenate([[value], *(np.full(count, other) for other, count in others)])
+    compressed = palettize("w", matrix[None].astype(np.float32), 1, 1)
+    assert compressed.table is not None
+    assert compressed.table[0].tolist() == [other for other, _ in others]
+    return float(compressed.values()[0, 0])
+
+
+def test_half_way_between_two_entries() -> None:
+    assert entry_of(1536, (1024, 4000), (2048, 4000)) == 1024
+    assert entry_of(1537, (1024, 4000), (2048, 4000)) == 2048
+    assert entry_of(-1536, (-2048, 4000), (-1024, 4000)) == -2048
+    # The midpoint is a little less than 512, and 512 the nearest fp32 number to it.
+    assert entry_of(512, (-(2.0**-20), 4004), (1024, 4000)) == 1024
+
+
+@pytest.mark.parametrize("part_rows", [1, 2])
+def test_zero_has_one_sign(part_rows: int) -> None:
+    """Which of two equal values a machine sorts last must not matter."""
+    for zeros in ((0.0, -0.0), (-0.0, 0.0)):
+        compressed = palettize(
+            "w", np.array([[-1, *zeros], [-2, *zeros]], np.float32), 2, part_rows
+        )
+        assert compressed.table is not None
+        assert not np.signbit(compressed.table[compressed.table == 0]).any()
+
+
 def least_error(values: np.ndarray, entries: int) -> float:
     """The least squared error that any table has, by dynamic programming over its last range."""
     values = np.sort(values.astype(np.float64))

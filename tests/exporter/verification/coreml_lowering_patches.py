@@ -1,6 +1,7 @@
 """Changes to the code that lowers to Core ML, for the length of a test."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -10,7 +11,23 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 #: (operator, operands by name, name of the result among them): changes the operands.
 Rewrite = Callable[[str, dict[str, Any]], None]
 
-LAYOUTS = (("neural_engine", "NeuralEngineLayout"), ("sequence", "SequenceLayout"))
+#: A flavour of each layout.
+NEURAL_ENGINE, SEQUENCE = "optimized", "sequence_ranged_logits"
+
+_LAYOUTS = (("neural_engine", "NeuralEngineLayout"), ("sequence", "SequenceLayout"))
+
+
+@dataclass(frozen=True)
+class CoremlCorruption:
+    """``patch`` breaks the code; ``checks`` have to fail, and nothing else if ``only``."""
+
+    name: str
+    checks: tuple[str, ...]
+    patch: Patch
+    precision: str
+    flavour: str
+    only: bool = False
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 def builder() -> Any:
@@ -47,7 +64,7 @@ def change_method(name: str, change: Callable[..., Any]) -> Patch:
     """Let ``change(right, self, ...)`` stand for a step of both layouts."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        for module, layout in LAYOUTS:
+        for module, layout in _LAYOUTS:
             _change(monkeypatch, getattr(lowering_module(module), layout), name, change)
 
     return patch

@@ -153,15 +153,16 @@ def broken_packages() -> Iterator[tuple[str, str, Edit, Options]]:
     yield "an operator less", missing, drop("layers_0_attention_sum"), {}
     unknown = "head_pooled.*hyperbolic_tangent is not known"
     yield "an unknown operator", unknown, on_model(_unknown_operator), {}
-    newer = "not known among those of CoreML7"
-    yield "operators of a newer system", newer, on_model(_older_system), {"precision": "int8"}
-    yield "a function more", "the functions .'main', 'other'.", on_model(_second_function), {}
+    newer, fixed = "not known among those of CoreML7", {"precision": "int4", "flavour": "fixed"}
+    yield "operators of a newer system", newer, on_model(_older_system), fixed
+    yield "shapes of a newer system", "came with iOS 18", on_model(_older_system), {}
+    yield "a function more", "the functions .*'other'", on_model(_second_function), {}
     unread = both(rebind(KEY, "weight", QUERY_WEIGHT), drop(KEY_WEIGHT))
     yield "a weight that nobody reads", "1 entries that the program does not read", unread, {}
     yield "weight.bin cut off", "weight.bin is truncated", _cut(WEIGHTS), {}
     yield "model.mlmodel cut off", "model is damaged", _cut(MODEL), {}
     yield "Manifest.json cut off", "Manifest.json is damaged", _cut(MANIFEST), {}
-    yield "no weight.bin", "weight.bin, which is missing", _delete(WEIGHTS), {}
+    yield "no weight.bin", "weights'. .* not what is there", _delete(WEIGHTS), {}
     yield "no model.mlmodel", "model.mlmodel is missing", _delete(MODEL), {}
     yield "no Manifest.json", "is no Core ML package", _delete(MANIFEST), {}
     yield "a file more", "Data/more", lambda path: (path / "Data" / "more").touch(), {}

@@ -56,21 +56,21 @@ def package_corruptions() -> Iterator[PackageCorruption]:
 def _bits() -> Iterator[PackageCorruption]:
     """One bit of a weight that is not compressed."""
 
-    def flipped(name: str, precision: str, bit: int, **options: Any) -> PackageCorruption:
-        edit = flip_bit(name, bit)
-        title = f"bit {bit} of {name}"
-        return PackageCorruption(title, AUDIT, edit, precision, only=True, **options)
+    def flipped(name: str, precision: str, **options: Any) -> PackageCorruption:
+        title = f"last bit of {name}"
+        return PackageCorruption(title, AUDIT, flip_bit(name, 0), precision, only=True, **options)
 
     vectors = ("layers.0.attention.key.bias", "embeddings.norm.weight", "head.pooler.bias")
     for precision in ("fp32", "fp16"):
         for name in (QUERY, WORDS, *vectors):
-            yield flipped(name, precision, 0)
-        yield flipped(QUERY, precision, 0, flavour="sequence_ranged_logits")
-    yield flipped("layers.0.feed_forward.norm.bias", "int8", 0)
-    yield flipped("embeddings.token_type.weight", "int8", 0)
+            yield flipped(name, precision)
+        yield flipped(QUERY, precision, flavour="sequence_ranged_logits")
+    yield flipped("layers.0.feed_forward.norm.bias", "int8")
+    yield flipped("embeddings.token_type.weight", "int8")
     for precision in ("fp16", "int8"):  # of the table of the words, which is the decoder too
         name = WORDS if precision == "fp16" else f"{WORDS}.data"
-        yield flipped(name, precision, 0, changes=TIED)
+        title = f"bit 0 of the tied {name}"
+        yield PackageCorruption(title, AUDIT, flip_bit(name, 0), precision, changes=TIED)
 
 
 def _compressed_bits() -> Iterator[PackageCorruption]:

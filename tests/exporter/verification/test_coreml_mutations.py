@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from corrupted_coreml_lowering import CoremlCorruption, coreml_corruptions
+from coreml_lowering_patches import CoremlCorruption
+from corrupted_coreml_lowering import coreml_corruptions
 from corrupted_packages import UNUSABLE, PackageCorruption, package_corruptions
+from package_edits import Edit, both, exchange, exchange_operands, on_model, rename
 from small_models import small_model
 from small_packages import (
     Packages,
@@ -104,6 +106,25 @@ def test_damage_on_disk_is_noticed(
     assert corruption.check in found
     if corruption.only:
         assert found == {corruption.check}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        on_model(lambda _: None),
+        both(*[exchange_operands("hidden_0", "hidden_1", "gamma")] * 2),
+        both(*[exchange("embeddings.norm.weight", "embeddings.norm.bias")] * 2),
+        both(rename("mask", "hidden"), rename("hidden", "mask")),
+    ],
+)
+def test_edits_themselves_are_not_noticed(
+    edit: Edit, target: TargetWithTwins, packages: Packages, tmp_path: Path
+) -> None:
+    package = packages("fp16")
+    path = package.copy(tmp_path)
+    edit(path)
+    report, _ = prove(target, package.spec, path, package.model)
+    assert report.passed
 
 
 def failures_of_the_lowering(

@@ -16,6 +16,10 @@ _DTYPES = {
 }
 
 
+#: The first version of the format in which several inputs may have enumerated shapes (iOS 18).
+_SEVERAL_ENUMERATED = 9
+
+
 @dataclass(frozen=True)
 class Feature:
     """An input or output.
@@ -89,6 +93,9 @@ def read_description(model: Any, program: Program) -> Description:
     _compare("outputs", outputs, tuple(results[name] for name in program.outputs))
     for feature, declared in zip(inputs, program.inputs, strict=True):
         _check_shapes(feature, declared.shape)
+    flexible = sum(bool(feature.enumerated) for feature in inputs)
+    if flexible > 1 and model.specificationVersion < _SEVERAL_ENUMERATED:
+        raise Unreadable("several of its inputs have enumerated shapes, which came with iOS 18")
     metadata = described.metadata
     labels, predicted = _classifier(described, program)
     return Description(

@@ -60,21 +60,23 @@ def read_package(model: bytes, weights: memoryview | None, origin: str) -> Packa
     return Package(program, read_description(message, program), origin)
 
 
-def model_path(manifest: bytes) -> str:
-    """Where a package's model lies, from the text of its manifest. Raises Unreadable.
+def check_manifest(manifest: bytes, weights: bool) -> None:
+    """Prove that a package's manifest lists the model, and the ``weights`` if there are any.
 
-    All that the manifest lists has to be known.
+    Core ML takes what the manifest lists. Raises Unreadable.
     """
     try:
         found: Any = json.loads(manifest)
         items = {key: item["path"] for key, item in found["itemInfoEntries"].items()}
         root, version = items[found["rootModelIdentifier"]], found["fileFormatVersion"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(f"its {MANIFEST} is damaged") from error
     paths = sorted(map(str, items.values()))
-    if root != MODEL or version != _FORMAT_VERSION or paths not in ([MODEL], [MODEL, WEIGHTS]):
-        raise Unreadable(f"its {MANIFEST} lists {paths} in the format {version}")
-    return MODEL
+    wanted = [MODEL, WEIGHTS] if weights else [MODEL]
+    if root != MODEL or version != _FORMAT_VERSION or paths != wanted:
+        raise Unreadable(
+            f"its {MANIFEST} lists {paths} in the format {version}, not what is there: {wanted}"
+        )
 
 
 def _files(path: Path) -> tuple[bytes, memoryview | None]:
@@ -88,10 +90,11 @@ def _files(path: Path) -> tuple[bytes, memoryview | None]:
     }
     if found - known:
         raise Unreadable(f"it has a file that no package has: {min(found - known)}")
-    model = path / DATA / model_path((path / MANIFEST).read_bytes())
+    model = path / DATA / MODEL
     if not model.is_file():
         raise Unreadable(f"{DATA}/{MODEL} is missing")
     weights = path / DATA / WEIGHT_FILE
+    check_manifest((path / MANIFEST).read_bytes(), weights.is_file())
     if not weights.is_file():
         return model.read_bytes(), None
     return model.read_bytes(), _mapped(weights)

@@ -88,15 +88,17 @@ class _Reader:
         # Before iOS 18, constants are computed from attributes.
         if attributes and (entry.inputs or not entry.type.startswith("constexpr_")):
             raise Unreadable(f"{entry.type} has attributes: {', '.join(sorted(attributes))}")
-        operands = {
-            key: self._operand(value.arguments, f"{name}.{key}")
-            for key, value in entry.inputs.items()
-        } | {key: self._value(entry.attributes[key], f"{name}.{key}") for key in attributes}
+        operands: dict[str, Operand] = {}
+        for key in sorted([*entry.inputs, *attributes]):
+            operands[key] = (
+                self._value(entry.attributes[key], f"{name}.{key}")
+                if key in attributes
+                else self._operand(entry.inputs[key].arguments, f"{name}.{key}")
+            )
         computed = tuple(Result(output.name, *_type(output.type)) for output in entry.outputs)
         self._define(results, "a result")
         self._computed.update(results)
-        ordered = dict(sorted(operands.items()))
-        return (Operation(entry.type, ordered, computed, place),)
+        return (Operation(entry.type, operands, computed, place),)
 
     def _define(self, names: Sequence[str], kind: str) -> None:
         for name in names:

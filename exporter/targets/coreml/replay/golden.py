@@ -60,7 +60,8 @@ def golden_path(package: Path) -> Path:
 
 
 def golden_cases(config: EncoderConfig, lengths: Sequence[int], seed: int = 0) -> dict[str, Inputs]:
-    """By name: a full text of each of ``lengths``, a padded one, and one with gaps in its mask.
+    """By name: a full text of each of ``lengths``; a padded one, one with gaps in its mask, and one
+    without any token.
 
     int64 [1, S] each, random ids; padding is the pad id, mask and type 0, as a session pads.
     """
@@ -75,6 +76,7 @@ def golden_cases(config: EncoderConfig, lengths: Sequence[int], seed: int = 0) -
     cases = {f"{n} tokens": case(np.ones(n, np.int64)) for n in lengths}
     position = np.arange(min(lengths))
     cases["padded"] = case((position <= len(position) // 2).astype(np.int64))
+    cases["no token"] = case(np.zeros(len(position), np.int64))
     cases["gaps"] = case((position % 3 != 1).astype(np.int64))
     return cases
 

@@ -95,10 +95,10 @@ def outputs_of(package: Path, case: Any) -> Any:
 def test_cases_cover_lengths_padding_and_gaps() -> None:
     config = small_model().config
     cases = golden_cases(config, (16, 32))
-    assert list(cases) == ["16 tokens", "32 tokens", "padded", "gaps"]
+    assert list(cases) == ["16 tokens", "32 tokens", "padded", "no token", "gaps"]
     assert all(v.dtype == np.int64 for inputs in cases.values() for v in inputs.values())
     assert [inputs["input_ids"].shape for inputs in cases.values()] == [
-        *((1, 16), (1, 32), (1, 16), (1, 16)),
+        *((1, 16), (1, 32), (1, 16), (1, 16), (1, 16)),
     ]
     masks = {name: inputs["attention_mask"][0].tolist() for name, inputs in cases.items()}
     assert masks["padded"] == [1] * 9 + [0] * 7
@@ -188,4 +188,4 @@ def test_an_ignored_mask_is_beyond_the_tolerance(package: Path) -> None:
         for case in golden["cases"]
     ]
     _, problems = compare({**golden, "labels": []}, outputs)
-    assert [line.partition(":")[0] for line in problems] == ["padded", "gaps"]
+    assert [line.partition(":")[0] for line in problems] == ["padded", "no token", "gaps"]

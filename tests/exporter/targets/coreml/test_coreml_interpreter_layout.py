@@ -78,6 +78,7 @@ def test_reshape_and_shape(shape: tuple[int, ...], dtype: str, seed: int) -> Non
         found = x.reshape(wanted)
         check("reshape", found, dtype, x=Moving(x, dtype), shape=integers(*wanted))
         check("reshape", found, dtype, x=Moving(x, dtype), shape=Moving(np.int32(wanted)))
+    check("identity", x, dtype, x=Moving(x, dtype))
     check("shape", torch.tensor(shape, dtype=torch.int32), "int32", x=Moving(x, dtype))
 
 

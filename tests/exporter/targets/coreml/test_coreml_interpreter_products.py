@@ -148,7 +148,7 @@ def test_einsum(
     shapes = [
         (1 if ones[0] else batch, rows, height, inner),
         (batch, inner, 1 if ones[1] else height, columns),
-    ][0:2]
+    ]
     texts = [f"{n}{c}{h}{w}", f"{n}{w}{h}{u}", f"{n}{c}{h}{u}"]
     if rank == 3:
         shapes, texts = [shape[1:] for shape in shapes], [text[1:] for text in texts]

@@ -5,7 +5,6 @@ import json
 import platform
 import shutil
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def test_all_agrees(folder: Path, core_ml: type[Proxy], capsys: pytest.CaptureFi
     (package,) = found["packages"]
     assert package["problems"] == []
     assert package["units"]["ALL"]["errors"] == dict.fromkeys(
-        ("32 tokens", "40 tokens", "padded", "gaps"), 0.0
+        ("32 tokens", "40 tokens", "padded", "no token", "gaps"), 0.0
     )
     assert set(package["units"]["ALL"]["median_ms"]) == {"32", "40"}
 
@@ -97,6 +96,8 @@ def test_the_plan_says_what_runs_where(
     assert (norms["device"], norms["operators"], norms["neural_engine_could"]) == ("GPU", 3, True)
     assert lookups["operator"] == "gather"
     assert (lookups["device"], lookups["neural_engine_could"]) == ("CPU", False)
+    each = [part["cost"] / part["operators"] for part in (norms, lookups)]
+    assert each[0] == pytest.approx(3 * each[1])
     assert set(units["CPU_AND_NE"]["plan"]["devices"]) == {"CPU", "Neural Engine"}
     assert "not on the Neural Engine, which could: 3 layer_norm on GPU" in capsys.readouterr().out
 
@@ -226,8 +227,14 @@ def test_a_changed_package_is_not_run(
     assert core_ml.units == []
 
 
-def test_hidden_files_of_the_finder_are_no_change(folder: Path, core_ml: type[Proxy]) -> None:
-    (folder / "model_fp16.mlpackage" / ".DS_Store").write_bytes(b"x")
+def test_what_other_programs_do_to_a_package_is_no_change(
+    folder: Path, core_ml: type[Proxy]
+) -> None:
+    """The Finder leaves hidden files, coremltools writes the manifest anew as it reads it."""
+    package = folder / "model_fp16.mlpackage"
+    (package / ".DS_Store").write_bytes(b"x")
+    manifest = package / "Manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()), indent=1) + "\n\n")
     assert check("--units", "ALL") == 0
 
 
@@ -272,38 +279,6 @@ def test_what_cannot_be_checked_is_not_passed_over(
     assert report(folder)["passed"] is False
 
 
-@pytest.mark.parametrize(
-    ("system", "macos", "version", "message"),
-    [
-        ("Linux", "", "9.0", "Core ML runs on Macs only, and this is Linux."),
-        ("Darwin", "13.6", "9.0", "macOS 13.6 is too old."),
-        ("Darwin", "15.1", "8.0b1", "coremltools 8.0b1 is too old: 8.1 or newer"),
-        ("Darwin", "15.1", None, "coremltools is not installed."),
-    ],
-)
-@pytest.mark.usefixtures("core_ml")
-def test_other_machines_are_told_so(
-    system: str,
-    macos: str,
-    version: str | None,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def installed(name: str) -> str:
-        if version is None:
-            raise PackageNotFoundError(name)
-        return version
-
-    monkeypatch.setattr(platform, "system", lambda: system)
-    monkeypatch.setattr(platform, "mac_ver", lambda: (macos, ("", "", ""), ""))
-    monkeypatch.setattr(check_on_mac.importlib.metadata, "version", installed)
-    assert check() == 2
-    captured = capsys.readouterr()
-    assert captured.err.startswith(f"error: {message}")
-    assert captured.out == ""
-
-
 @pytest.mark.usefixtures("core_ml")
 def test_an_empty_folder_and_a_folder_that_takes_no_report(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -314,10 +289,3 @@ def test_an_empty_folder_and_a_folder_that_takes_no_report(
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert check() == 2
     assert "There are no packages" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("words", [["--units", "TPU"], ["--runs", "0"]])
-def test_options_that_mean_nothing(words: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        check_on_mac.main(words)
-    assert ended.value.code == 2

@@ -3,15 +3,17 @@
 import ast
 import json
 import os
+import platform
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 from replayed import write_replay
 from small_models import small_model
 
-from exporter.targets.coreml.replay import SCRIPTS, write_scripts
+from exporter.targets.coreml.replay import SCRIPTS, check_on_mac, write_scripts
 
 #: Read by Python as it starts: makes a Mac of this machine, whose Core ML knows golden outputs.
 MAC = """
@@ -121,3 +123,41 @@ def test_they_need_nothing_of_this_project_and_no_new_python(name: str) -> None:
 def _future(tree: ast.Module) -> list[ast.alias]:
     found = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return [name for node in found if node.module == "__future__" for name in node.names]
+
+
+@pytest.mark.parametrize(
+    ("system", "macos", "version", "message"),
+    [
+        ("Linux", "", "9.0", "Core ML runs on Macs only, and this is Linux."),
+        ("Darwin", "13.6", "9.0", "macOS 13.6 is too old."),
+        ("Darwin", "15.1", "8.0b1", "coremltools 8.0b1 is too old: 8.1 or newer"),
+        ("Darwin", "15.1", None, "coremltools is not installed."),
+    ],
+)
+def test_other_machines_are_told_so(
+    system: str,
+    macos: str,
+    version: str | None,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def installed(name: str) -> str:
+        if version is None:
+            raise PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(platform, "mac_ver", lambda: (macos, ("", "", ""), ""))
+    monkeypatch.setattr(check_on_mac.importlib.metadata, "version", installed)
+    assert check_on_mac.main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {message}")
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("words", [["--units", "TPU"], ["--runs", "0"]])
+def test_options_that_mean_nothing(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        check_on_mac.main(words)
+    assert ended.value.code == 2

@@ -1,7 +1,7 @@
 """Small packages written by coremltools from programs made by hand, and changes to them."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,18 @@ from exporter.targets.base import Array
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 
-#: From coremltools' Builder and the inputs by name to the outputs.
-Build = Callable[..., Any]
+#: From coremltools' Builder and the input ``x`` to the outputs.
+Build = Callable[[Any, Any], Any]
 
 
 def write_package(
     path: Path,
     build: Build,
     deployment: str = "iOS18",
-    inputs: Mapping[str, Any] | None = None,
+    x: Any = (1, 4),
     labels: Sequence[str] = (),
 ) -> Path:
-    """The package of ``build(mb, x=..., ...)``; ``inputs`` are shapes as coremltools takes them.
+    """The package of a program with one int32 input, of the shape ``x`` as coremltools takes it.
 
     With ``labels`` the first output is the probabilities.
     """
@@ -33,24 +33,16 @@ def write_package(
         from coremltools.converters.mil import Builder
         from coremltools.converters.mil.mil import get_new_symbol, types
 
-        given = inputs or {"x": (1, 4)}
         target = getattr(coremltools.target, deployment)
+        size = x if isinstance(x, tuple) else (1, get_new_symbol())
 
-        def size(shape: Any) -> tuple[Any, ...]:
-            return shape if isinstance(shape, tuple) else (1, get_new_symbol())
+        def function(x: Any) -> Any:
+            return build(Builder, x)
 
-        specs = [Builder.TensorSpec(size(shape), dtype=types.int32) for shape in given.values()]
-        names = ", ".join(given)
-        # The builder takes the names of the inputs from the function's parameters.
-        function = eval(  # noqa: S307
-            f"lambda {names}: build(mb, {names})", {"build": build, "mb": Builder}
-        )
+        specs = [Builder.TensorSpec(size, dtype=types.int32)]
         program = Builder.program(input_specs=specs, opset_version=target)(function)
-        program.functions["main"].input_types = [
-            coremltools.TensorType(name, shape=shape, dtype=np.int32)
-            for name, shape in given.items()
-        ]
-        classes = coremltools.ClassifierConfig(list(labels)) if labels else None
+        given = coremltools.TensorType("x", shape=x, dtype=np.int32)
+        program.functions["main"].input_types = [given]
         model = coremltools.convert(
             program,
             convert_to="mlprogram",
@@ -58,13 +50,48 @@ def write_package(
             minimum_deployment_target=target,
             pass_pipeline=coremltools.PassPipeline.EMPTY,
             skip_model_load=True,
-            classifier_config=classes,
+            classifier_config=coremltools.ClassifierConfig(list(labels)) if labels else None,
         )
         model.author, model.license, model.version = "somebody", "a licence", "3"
         model.short_description = "what it is"
         model.user_defined_metadata["pad"] = "0"
         model.save(str(path))
     return path
+
+
+LABELS = ("no", "yes", "maybe")
+
+
+def write_classifier(folder: Path) -> Path:
+    """Rows of a table, a product, LayerNorm, the mean of all rows; lengths 4 and 8."""
+    generator = np.random.default_rng(0)
+
+    def halves(*shape: int) -> Array:
+        return generator.standard_normal(shape).astype(np.float16)
+
+    def build(mb: Any, x: Any) -> Any:
+        levels = generator.integers(-8, 8, (16, 16)).astype(np.int8)
+        weight = mb.constexpr_blockwise_shift_scale(data=levels, scale=halves(16, 2), name="w")
+        rows = mb.gather(x=halves(12, 16), indices=x, axis=0, validate_indices=False, name="rows")
+        hidden = mb.linear(x=rows, weight=weight, bias=halves(16), name="hidden")
+        norm = mb.layer_norm(
+            x=hidden,
+            axes=[-1],
+            gamma=halves(16),
+            beta=halves(16),
+            epsilon=np.float16(1e-3),
+            name="norm",
+        )
+        mean = mb.reduce_mean(x=norm, axes=[1], keep_dims=False, name="mean")
+        scores = mb.linear(x=mean, weight=halves(3, 16), name="scores")
+        logits = mb.cast(x=scores, dtype="fp32", name="logits")
+        return mb.softmax(x=logits, axis=-1, name="probabilities"), logits
+
+    with apart():
+        from coremltools import EnumeratedShapes
+
+    shapes = EnumeratedShapes([(1, 4), (1, 8)], default=(1, 8))
+    return write_package(folder / "a.mlpackage", build, x=shapes, labels=LABELS)
 
 
 def small_type(values: Array, dtype: str) -> Array:

@@ -131,6 +131,7 @@ OPERATORS: Mapping[str, Operator] = {
         rounds=False,
         as_stored=("x",),
     ),
+    "identity": _moves(lambda x: x, x="A"),
     "reshape": _moves(_reshape, x="A", shape="I"),
     "shape": _moves(lambda x: np.array(x.shape, np.int32), "int32", x="A"),
     "slice_by_index": _moves(

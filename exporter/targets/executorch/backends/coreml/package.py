@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.targets.coreml.interpreter.errors import Unreadable
-from exporter.targets.coreml.interpreter.package import DATA, MANIFEST, WEIGHT_FILE, model_path
+from exporter.targets.coreml.interpreter.package import (
+    DATA,
+    MANIFEST,
+    MODEL,
+    WEIGHT_FILE,
+    check_manifest,
+)
 from exporter.targets.executorch.flatbuffer import Damaged
 
 _ROOT = "lowered_module"
@@ -41,10 +47,10 @@ def read_files(blob: memoryview) -> DelegateFiles:
     files = _files(blob)
     metadata = _json(files.pop(_METADATA, None))
     try:
-        place = model_path(bytes(files.pop(_MANIFEST, b"")))
+        check_manifest(bytes(files.pop(_MANIFEST, b"")), weights=True)
     except Unreadable as error:
         raise Damaged(f"a Core ML package is damaged: {error}") from error
-    model = files.pop(f"{_PACKAGE}/{DATA}/{place}", None)
+    model = files.pop(f"{_PACKAGE}/{DATA}/{MODEL}", None)
     weights = files.pop(f"{_PACKAGE}/{DATA}/{WEIGHT_FILE}", None)
     unknown = sorted(set(files) - set(_IGNORED))
     if model is None or weights is None or unknown:
