@@ -25,9 +25,10 @@ SMALLEST_SCALE = np.float32(2.0**-24)
 _LARGEST = 65472.0
 
 #: Scales that are tried for a block of int4, as shares of the one that clips nothing. A smaller one
-#: clips the largest values and is finer for all others. On two trained models these four and the
-#: least squares after them take 11 % off the squared error; 16 and the least squares take 12 %.
-_SHARES = (1.0, 0.92, 0.85, 0.78)
+#: clips the largest values and is finer for all others. On two trained models these six and the
+#: least squares after them take 11 and 12 % off the squared error; three times as many and no least
+#: squares take as much.
+_SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75)
 
 #: Values that are searched at once: what a processor's cache holds.
 _CHUNK = 1 << 17
@@ -78,7 +79,8 @@ def _search(blocks: Float32) -> tuple[Float32, Float16]:
     """[BLOCK, N] -> levels [BLOCK, N] and scales [N] with the least squared error.
 
     Tried are ``_SHARES`` of the scale that clips nothing and then, for the best of these, the scale
-    that minimises the error of its levels: sum(value * level) / sum(level ** 2).
+    that minimises the error of its levels: sum(value * level) / sum(level ** 2). None is larger
+    than the one that clips nothing.
     """
     widest = np.abs(blocks).max(axis=0) / np.float32(INT4_LIMIT)
     best = _rounded(blocks, _half(widest, INT4_LIMIT))
@@ -86,7 +88,7 @@ def _search(blocks: Float32) -> tuple[Float32, Float16]:
         _keep_better(best, _rounded(blocks, _half(widest * np.float32(share), INT4_LIMIT)))
     levels = best.levels
     squares = np.maximum((levels * levels).sum(axis=0), 1)
-    fitted = (blocks * levels).sum(axis=0) / squares
+    fitted = np.minimum((blocks * levels).sum(axis=0) / squares, widest)
     _keep_better(best, _rounded(blocks, _half(fitted, INT4_LIMIT)))
     return best.levels, best.scale
 

@@ -12,7 +12,11 @@ from exporter.model.config import SourceModel
 from exporter.quantization.compression import Compress
 from exporter.quantization.rounding import BLOCK, quantize_blocks
 from exporter.targets.base import Array, StoredTensor
-from exporter.verification.compressed_audit import LARGEST_LEVEL, compare_compressed
+from exporter.verification.compressed_audit import (
+    LARGEST_LEVEL,
+    compare_compressed,
+    wasted_levels,
+)
 from exporter.verification.report import Check
 
 #: fp16 has 11 significant bits, and no step smaller than its smallest subnormal, 2**-24.
@@ -84,7 +88,10 @@ def _compare(
         return f"shape {tensor.values.shape}, the source has {expected.shape}", np.inf
     if compress is not None:
         compressed = compress(tensor.name, expected) if matrix else None
-        return compare_compressed(tensor, expected, compressed, _STEP_SLACK)
+        problem, error = compare_compressed(tensor, expected, compressed, _STEP_SLACK)
+        if not problem and compressed is not None:
+            problem = wasted_levels(expected, compressed)
+        return problem, error
     error = np.abs(tensor.values.astype(np.float64) - expected)
     changed = wide and not np.array_equal(expected, source.weights[tensor.name].numpy())
     step = _steps(tensor, expected, folded=changed and not matrix)

@@ -15,6 +15,9 @@ from exporter.targets.base import Array, StoredTensor
 #: Symmetric int8 and int4 use the levels -127 to 127 and -7 to 7.
 LARGEST_LEVEL = {8: 127, 4: 7}
 
+#: Bits after the point of fp16, and the exponent of its smallest number.
+_FP16_FRACTION, _FP16_SMALLEST_EXPONENT = 10, 24
+
 #: Values that are compared at once: bounds the memory that fp64 takes.
 _CHUNK = 1 << 20
 
@@ -72,6 +75,50 @@ def _scale_problem(tensor: StoredTensor, scale: Array) -> str:
     row, column = (int(index) for index in np.unravel_index(wrong.argmax(), wrong.shape))
     found = np.broadcast_to(tensor.step, wanted.shape)[row, column]
     return f"row {row} has step {found:.9g}, its source asks for {wanted[row, column]:.9g}"
+
+
+def wasted_levels(wanted: Array, compressed: Compressed) -> str:
+    """How a scheme makes less of ``wanted`` than its bits allow; '' where it does not."""
+    if compressed.scale is None:
+        return _table_problem(wanted, compressed)
+    return _coarse_problem(wanted, compressed)
+
+
+def _coarse_problem(wanted: Array, compressed: Compressed) -> str:
+    """No scale may be larger than its largest value needs: a coarser one loses accuracy unseen."""
+    assert compressed.scale is not None
+    blocks = np.abs(wanted).reshape(*compressed.scale.shape, -1).max(axis=2)
+    needed = blocks / LARGEST_LEVEL[compressed.bits]
+    # Half a level more: a value next to the last level may be nearer to it with a larger scale.
+    share = 0.5 / LARGEST_LEVEL[compressed.bits]
+    limit = needed * (1 + share) + 2.0**-_FP16_SMALLEST_EXPONENT
+    wrong = compressed.scale > limit
+    if not wrong.any():
+        return ""
+    row, block = (int(index) for index in np.unravel_index(wrong.argmax(), wrong.shape))
+    found = float(compressed.scale[row, block])
+    return f"row {row} has step {found:.9g}, its values need {needed[row, block]:.9g}"
+
+
+def _table_problem(wanted: Array, compressed: Compressed) -> str:
+    """Tables have to be at least as good as evenly spaced entries would be."""
+    assert compressed.table is not None
+    parts, entries = compressed.table.shape
+    stored = compressed.values()
+    error = even = 0.0
+    rows = max(1, len(wanted) // parts)
+    for start in range(0, len(wanted), rows):
+        source = wanted[start : start + rows].astype(np.float64)
+        low, high = source.min(), source.max()
+        step = (high - low) / (entries - 1) or 1.0
+        spaced = low + np.rint((source - low) / step) * step
+        even += float(np.square(spaced - source).sum())
+        error += float(np.square(stored[start : start + rows] - source).sum())
+    # fp16 rounds the entries, which evenly spaced ones are spared here.
+    rounding = float(np.square(wanted * 2.0 ** -(_FP16_FRACTION + 1), dtype=np.float64).sum())
+    if error <= even + rounding:
+        return ""
+    return f"its tables lose more (squared error {error:.3g}) than even steps do ({even:.3g})"
 
 
 def _errors(stored: Array, wanted: Array, compressed: Compressed) -> Iterator[tuple[slice, Array]]:

@@ -6,8 +6,9 @@ from exporter.model.config import SourceModel
 from exporter.quantization.calibration import reference_ranges
 from exporter.verification.report import Check
 
-#: Relative. A range is one value of one text, and fp16 rounds it and all that leads to it.
-_TOLERANCE = 0.02
+#: Relative. A range is one value of one text, and fp16 rounds it and all that leads to it: healthy
+#: models of 2 to 12 layers differ by at most 1.9e-3. Levels that end at 126 are 8e-3 off.
+_TOLERANCE = 5e-3
 
 
 def ranges_check(ranges: Mapping[str, float], model: SourceModel) -> Check:

@@ -64,7 +64,8 @@ class Form:
             return (limit,)
         if self.lengths == "fixed":
             return (min(_FIXED, limit),)
-        return (*(length for length in _ENUMERATED if length < limit), min(limit, _ENUMERATED[-1]))
+        longest = min(limit, _ENUMERATED[-1])
+        return (*(length for length in _ENUMERATED if length < longest), longest)
 
     def deployment(self, precision: str, config: EncoderConfig) -> Deployment:
         """The oldest system that has what the package needs.

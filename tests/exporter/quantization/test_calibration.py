@@ -25,8 +25,8 @@ def texts(count: int = 4) -> tuple[dict[str, Array], ...]:
     return tuple(make_batch(1, 3 + 6 * index) for index in reversed(range(count)))
 
 
-def calibrated(task: Task = "sequence-classification") -> SourceModel:
-    model = replace(small_model(task=task), calibration=texts())
+def calibrated(task: Task = "sequence-classification", seed: int = 0) -> SourceModel:
+    model = replace(small_model(task=task, weights_seed=seed), calibration=texts())
     return replace(model, ranges=reference_ranges(model))
 
 
@@ -75,6 +75,8 @@ def test_every_linear_layer_but_the_classifier_has_a_range(task: Task) -> None:
     if task == "masked-lm":
         layers.add("head.decoder")  # its weight is the table of words
     assert set(model.ranges) == layers - {"head.classifier"}
+    # Values of fp16, the decoder's input too, which the reference rounds after its LayerNorm.
+    assert all(float(np.float16(value)) == value for value in model.ranges.values())
 
 
 def observed(model: SourceModel, name: str, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -110,14 +112,18 @@ def test_the_last_text_alone_has_other_ranges() -> None:
 
 def test_query_key_and_value_share_a_range() -> None:
     """A classifier's last query reads the first token only."""
-    model = calibrated()
+    model = calibrated(seed=1)
     name = "layers.1.attention"
     first, every = (
         observed(model, f"{name}.{part}", tensors(texts()[0])) for part in ("query", "key")
     )
     assert (first.shape[1], every.shape[1]) == (1, 21)
-    alone = [float(observed(model, f"{name}.key", tensors(t)).abs().max()) for t in texts()]
-    assert {model.ranges[f"{name}.{part}"] for part in ("query", "key", "value")} == {max(alone)}
+    query, key = (
+        max(float(observed(model, f"{name}.{part}", tensors(t)).abs().max()) for t in texts())
+        for part in ("query", "key")
+    )
+    assert query < key
+    assert {model.ranges[f"{name}.{part}"] for part in ("query", "key", "value")} == {key}
     assert shared_ranges({"a.query": 1, "a.key": 3, "a.value": 2, "a.output": 9}) == {
         "a.query": 3,
         "a.key": 3,
@@ -167,6 +173,13 @@ def test_every_product_reads_a_grid(task: Task) -> None:
         assert torch.equal(tensor, on_grid), name
         assert tensor.abs().max() > 20 * scale
     assert set(model.ranges) == set(seen) - {"head.classifier"}
+
+
+def test_weights_are_those_of_int8() -> None:
+    model = calibrated()
+    stored = find_scheme("w8a8").reference(model).module.state_dict()
+    expected = find_scheme("int8_weights").reference(model).module.state_dict()
+    assert all(torch.equal(stored[name], tensor) for name, tensor in expected.items())
 
 
 def test_ranges_change_what_is_computed() -> None:

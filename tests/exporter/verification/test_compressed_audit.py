@@ -225,3 +225,52 @@ def test_an_entry_that_is_not_the_nearest_is_refused() -> None:
         problem, error = compare_compressed(opened("w", wrong), matrix, wrong, 0)
         assert problem.startswith(f"at {where} stored"), where
         assert error > 0.5
+
+
+def coarse_rows(name: str, matrix: Float32) -> Compressed | None:
+    """One scale for the whole matrix."""
+    right = compress_of("int8_weights")(name, matrix)
+    if right is None or right.scale is None:
+        return right
+    scale = np.full_like(right.scale, right.scale.max())
+    levels = np.rint(matrix / scale.astype(np.float32)).astype(np.int8)
+    return replace(right, levels=levels, scale=scale)
+
+
+def coarse_blocks(name: str, matrix: Float32) -> Compressed | None:
+    """Scales that are half as large again."""
+    right = compress_of("int4_weights")(name, matrix)
+    if right is None or right.scale is None:
+        return right
+    scale = (np.abs(matrix).reshape(*right.scale.shape, -1).max(axis=2) / 7 * 1.5).astype(
+        np.float16
+    )
+    wide = scale.astype(np.float32).repeat(matrix.shape[1] // scale.shape[1], axis=1)
+    return replace(right, levels=np.rint(matrix / wide).astype(np.int8), scale=scale)
+
+
+def coarse_tables(name: str, matrix: Float32) -> Compressed | None:
+    """Even entries that reach twice as far as the values."""
+    right = compress_of("palettized6")(name, matrix)
+    if right is None or right.table is None:
+        return right
+    reach = 2 * np.abs(matrix).max()
+    table = np.linspace(-reach, reach, right.table.shape[1], dtype=np.float32).astype(np.float16)
+    nearest = np.abs(matrix[:, :, None] - table.astype(np.float32)).argmin(axis=2)
+    return replace(right, levels=nearest.astype(np.uint8), table=table[None])
+
+
+@pytest.mark.parametrize(
+    ("poor", "problem"),
+    [
+        (coarse_rows, "its values need"),
+        (coarse_blocks, "its values need"),
+        (coarse_tables, "than even steps do"),
+    ],
+)
+def test_a_scheme_that_wastes_its_levels_is_refused(poor: Compress, problem: str) -> None:
+    """The artifact is what the scheme says, bit by bit: what is wrong is the scheme."""
+    model = small_model()
+    check = weight_audit(stored(model, poor), model, model, poor)
+    assert not check.passed
+    assert problem in check.detail
