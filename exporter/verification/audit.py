@@ -41,9 +41,9 @@ def weight_audit(
 
     ``equivalent`` is the model whose weights the target stores (``Target.stored_model``): what is
     fp32 has to equal it bit by bit, and only the vectors in which it differs from the source up to
-    the last bit (folding sums in fp64, whose order may differ between machines). fp16 and int8
-    matrices have to equal the *source* up to half a step, and the steps (of int8 one a row, of
-    int4 one a block) have to be exactly those that the values ask for.
+    the last bit (folding sums in fp64, whose order may differ between machines). What is fp16, and
+    int8 matrices, have to equal the *source* up to half a step, and the steps (of int8 one a row,
+    of int4 one a block) have to be exactly those that the values ask for.
     A weight that is not stored has to be zero in ``equivalent``.
 
     With ``compress`` (``Scheme.compress``) every weight has to be, bit by bit, what the scheme
@@ -82,7 +82,7 @@ def _compare(
 ) -> tuple[str, float]:
     """A problem ('' for none) and the largest error in steps of the stored type."""
     matrix = tensor.values.ndim == 2
-    wide = tensor.bits == 32 or not matrix
+    wide = tensor.bits == 32 or (not matrix and tensor.bits != 16)
     expected = (equivalent if wide else source).weights[tensor.name].numpy()
     if tensor.values.shape != expected.shape:
         return f"shape {tensor.values.shape}, the source has {expected.shape}", np.inf
@@ -115,7 +115,7 @@ def _compare(
 
 def _steps(tensor: StoredTensor, expected: Array, folded: bool) -> Array | None:
     """The step of every value; 0 where bit equality is asked for."""
-    if tensor.bits == 32 or expected.ndim == 1:
+    if tensor.bits == 32 or (expected.ndim == 1 and tensor.bits != 16):
         return np.spacing(np.abs(expected)) if folded else np.zeros(expected.shape)
     if tensor.bits == 16:
         # expected = mantissa * 2**exponent with the mantissa in [0.5, 1), or 0

@@ -147,8 +147,9 @@ def half_reference(model: SourceModel) -> Reference:
 #: in one layer: 0.16 (worst).
 _LAYER_TOLERANCE = LayerTolerance(typical=1e-4, worst=1e-3)
 
-#: At most 3e-3 measured, on 4 layers of sensitised weights.
-_OUTPUT_TOLERANCE = 5e-2
+#: At most 3e-3 measured on 4 layers of sensitised weights, 4e-3 on 12 seeded layers of 768
+#: channels, 1e-3 on texts through trained models.
+_OUTPUT_TOLERANCE = 1e-2
 
 SCHEME = Scheme(
     "fp16_compute", 16, round_weights, half_reference, _LAYER_TOLERANCE, _OUTPUT_TOLERANCE

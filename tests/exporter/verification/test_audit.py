@@ -142,3 +142,21 @@ def test_rows_too_small_for_a_step_are_zero() -> None:
     model.weights[MATRIX][3] = 1e-40
     model.weights[MATRIX][4] = 0
     assert audit(8, model=model).passed
+
+
+def test_an_fp16_vector_is_the_nearest_to_the_source() -> None:
+    """Also where what the target says that it stores was rounded as wrongly."""
+    model = small_model()
+    values = model.weights[VECTOR].numpy()
+    nearest = values.astype(np.float16)
+    down = np.where(nearest > values, np.nextafter(nearest, np.float16(-np.inf)), nearest)
+    assert (down != nearest).any()
+    for rounded, passes in ((nearest, True), (down, False)):
+        wide = rounded.astype(np.float32)
+        weights = {**model.weights, VECTOR: torch.from_numpy(wide)}
+        tensors = [
+            StoredTensor(VECTOR, wide, t.step, 16) if t.name == VECTOR else t
+            for t in stored(model, 32)
+        ]
+        check = weight_audit(tensors, model, replace(model, weights=weights))
+        assert check.passed == passes, check.detail
