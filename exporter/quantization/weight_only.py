@@ -4,8 +4,8 @@ from exporter.model.config import SourceModel
 from exporter.quantization.compression import Compress, compressed_model
 from exporter.quantization.reference import Reference
 from exporter.quantization.schemes import Scheme
+from exporter.quantization.schemes.fp16_compute import EMPTY_ROWS, half_reference
 from exporter.quantization.schemes.fp16_compute import SCHEME as FP16_COMPUTE
-from exporter.quantization.schemes.fp16_compute import half_reference
 
 
 def weight_only(name: str, weight_bits: int, compress: Compress, output_tolerance: float) -> Scheme:
@@ -26,4 +26,5 @@ def weight_only(name: str, weight_bits: int, compress: Compress, output_toleranc
         FP16_COMPUTE.layer_tolerance,
         output_tolerance,
         compress,
+        empty_rows=EMPTY_ROWS,
     )

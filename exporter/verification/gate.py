@@ -149,13 +149,15 @@ def _real_outputs(
     progress: Callable[[str], None],
 ) -> Check:
     reference = transformers_model(model)
+    scheme = find_scheme(target.scheme(spec.precision))
     return output_parity(
         "outputs",
         target.open(path).run,
         lambda inputs: _outputs(reference, inputs),
         _cases(target, path, model),
-        find_scheme(target.scheme(spec.precision)).output_tolerance,
+        scheme.output_tolerance,
         progress,
+        empty_rows=scheme.empty_rows,
     )
 
 

@@ -30,6 +30,8 @@ class Scheme:
     from a broken one, whose outputs are off by 1 and more.
 
     ``compress`` says, where the scheme has it, what becomes of every matrix, bit by bit.
+    ``empty_rows``: whether a row without any token has a defined result, uniform attention as in
+    PyTorch.
     ``static_activations``: the inputs of linear layers are quantized with ``SourceModel.ranges``.
     """
 
@@ -41,6 +43,7 @@ class Scheme:
     output_tolerance: float
     compress: Compress | None = None
     static_activations: bool = False
+    empty_rows: bool = True
 
 
 def find_scheme(name: str) -> Scheme:

@@ -15,7 +15,7 @@ from exporter.quantization.calibration import LEVELS
 from exporter.quantization.compression import compressed_model
 from exporter.quantization.reference import Reference
 from exporter.quantization.schemes import Scheme
-from exporter.quantization.schemes.fp16_compute import half_reference
+from exporter.quantization.schemes.fp16_compute import EMPTY_ROWS, half_reference
 from exporter.quantization.schemes.int8_weights import compress
 from exporter.quantization.tolerance import LayerTolerance
 
@@ -67,4 +67,5 @@ SCHEME = Scheme(
     _OUTPUT_TOLERANCE,
     compress,
     static_activations=True,
+    empty_rows=EMPTY_ROWS,
 )

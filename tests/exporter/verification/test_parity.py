@@ -184,3 +184,22 @@ def test_a_report_without_checks_does_not_pass() -> None:
     assert not GateReport((good, bad)).passed
     assert GateReport((good, bad)).failures == (bad,)
     assert GateReport((bad,)).as_dict()["checks"][0]["passed"] is False
+
+
+@pytest.mark.parametrize(("value", "passes"), [(7.0, True), (np.nan, False)])
+def test_rows_without_a_token_may_be_left_to_be_finite(value: float, passes: bool) -> None:
+    masks = {"both": np.array([[1, 1], [0, 0]]), "none": np.array([[0, 0]])}
+    cases = [Case(name, {"attention_mask": mask}) for name, mask in masks.items()]
+
+    def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        there = inputs["attention_mask"].any(axis=1, keepdims=True)
+        return {"logits": np.where(there, 1.0, value).astype(np.float32)}
+
+    def expected(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"logits": torch.ones(len(inputs["attention_mask"]), 1)}
+
+    for empty_rows, result in ((False, passes), (True, False)):
+        check = output_parity(
+            "outputs", run, expected, cases, 1e-5, lambda _: None, empty_rows=empty_rows
+        )
+        assert check.passed == result

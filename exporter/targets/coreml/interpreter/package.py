@@ -11,7 +11,7 @@ from exporter.targets.coreml.interpreter.description import Description, read_de
 from exporter.targets.coreml.interpreter.errors import Unreadable
 from exporter.targets.coreml.interpreter.formats import parse_model
 from exporter.targets.coreml.interpreter.program import Program
-from exporter.targets.coreml.interpreter.reader import read_program
+from exporter.targets.coreml.interpreter.reader import BLOB_NAME, read_program
 from exporter.targets.coreml.interpreter.storage import read_storage
 
 MANIFEST = "Manifest.json"
@@ -93,11 +93,11 @@ def _files(path: Path) -> tuple[bytes, memoryview | None]:
     model = path / DATA / MODEL
     if not model.is_file():
         raise Unreadable(f"{DATA}/{MODEL} is missing")
-    weights = path / DATA / WEIGHT_FILE
-    check_manifest((path / MANIFEST).read_bytes(), weights.is_file())
-    if not weights.is_file():
-        return model.read_bytes(), None
-    return model.read_bytes(), _mapped(weights)
+    content, weights = model.read_bytes(), path / DATA / WEIGHT_FILE
+    # coremltools lists its folder of weights even where no constant was large enough for it.
+    empty = weights.parent.is_dir() and BLOB_NAME.encode() not in content
+    check_manifest((path / MANIFEST).read_bytes(), weights.is_file() or empty)
+    return content, _mapped(weights) if weights.is_file() else None
 
 
 def _mapped(path: Path) -> memoryview:

@@ -27,7 +27,8 @@ _VERSION = 1
 _FUNCTION = "main"
 #: The versions of the operators by the package's version.
 _OPSETS = {8: "CoreML7", 9: "CoreML8"}
-_BLOB = "@model_path/weights/weight.bin"
+#: What a program calls the file of its weights.
+BLOB_NAME = "@model_path/weights/weight.bin"
 #: Fields of a tensor's immediate value by type; what is not here is stored as bytes.
 _FIELDS = {
     **dict.fromkeys(("int16", "uint16", "int32"), "ints"),
@@ -138,7 +139,7 @@ class _Reader:
             raise Unreadable(f"the constant {name} has no value")
         dtype, shape = _fixed_type(value.type, name)
         blob = value.blobFileValue
-        if blob.fileName != _BLOB or self._storage is None:
+        if blob.fileName != BLOB_NAME or self._storage is None:
             raise Unreadable(f"the constant {name} lies in {blob.fileName}, which is missing")
         self.read_blobs.add(blob.offset)
         return Constant(name, dtype, shape, self._storage.tensor(blob.offset, dtype, shape))

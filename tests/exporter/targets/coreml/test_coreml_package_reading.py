@@ -126,10 +126,20 @@ def test_files_that_are_missing_or_not_known(package: Path, tmp_path: Path) -> N
     _refused(copy, "it has a file that no package has: Data/other.bin")
     copy = with_file(package, tmp_path, ".DS_Store", b"")
     (copy / WEIGHTS).unlink()
-    _refused(copy, "operation 0 of main (w): the constant w.")
+    _refused(copy, "its Manifest.json lists [")
     copy = with_file(package, tmp_path, ".DS_Store", b"")
     (copy / MODEL).unlink()
     _refused(copy, f"{MODEL} is missing")
+
+
+def test_a_package_without_large_constants(tmp_path: Path) -> None:
+    """coremltools lists its folder of weights all the same; a listed folder has to be there."""
+    path = write_package(tmp_path / "s.mlpackage", lambda mb, x: mb.cast(x=x, dtype="fp32"))
+    folder = (path / WEIGHTS).parent
+    assert list(folder.iterdir()) == []
+    open_package(path)
+    folder.rmdir()
+    _refused(path, "its Manifest.json lists [")
 
 
 def test_damaged_manifests(package: Path, tmp_path: Path) -> None:
