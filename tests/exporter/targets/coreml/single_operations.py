@@ -15,7 +15,9 @@ quick = settings(max_examples=30, deadline=None)
 float_types = strategies.sampled_from(["float16", "float32"])
 seeds = strategies.integers(0, 2**32 - 1)
 
-_TOLERANCE = 1e-6
+#: Products of up to 64 numbers were off by at most 1.8e-7 of what they sum (3000 seeds). A bias that
+#: is 1e-5 too large is off by more than 3e-7 in most of them.
+_TOLERANCE = 5e-7
 PLACE = "operation 3 of main (it)"
 
 
@@ -94,8 +96,9 @@ def check(
 ) -> None:
     """One result is PyTorch's: ``expected``, which is exact (fp64) for fp16 and fp32.
 
-    ``summed`` are the absolute values of what was added up, where something was: rounding errors
-    are as large as these, however small the sum is. (Errors of up to 7e-8 of them were measured.)
+    ``summed`` are the sums of the absolute values of what each element adds up, where it does:
+    rounding errors are a part of these, however small the sum itself is. Without it, errors are
+    measured by the largest element.
     """
     (found,) = compute(kind, (dtype, tuple(expected.shape)), **operands)
     if dtype not in ("float16", "float32"):
@@ -104,15 +107,15 @@ def check(
         return
     assert found.dtype == np.float32
     wanted = expected.double().numpy()
-    sizes = expected.abs() if summed is None else summed
-    size = float(sizes.max()) if sizes.numel() else 0.0
+    largest = np.abs(wanted).max() if wanted.size else 0.0
+    allowed = _TOLERANCE * (np.full(wanted.shape, largest) if summed is None else summed.numpy())
     if dtype == "float32":
-        np.testing.assert_allclose(found, wanted, rtol=_TOLERANCE, atol=_TOLERANCE * size)
+        assert (np.abs(found - wanted) <= allowed).all()
         return
     halves = wanted.astype(np.float16)
     np.testing.assert_array_equal(found.astype(np.float16).astype(np.float32), found)
     # The neighbour, where the fp32 number lies between the two; fp16 has steps of 2 ** -10 of a
     # number, and no smaller ones than 2 ** -24.
-    atol = max(_TOLERANCE * size, 2.0**-24)
-    np.testing.assert_allclose(found, halves.astype(np.float32), rtol=2.0**-10, atol=atol)
+    steps = np.maximum(np.abs(wanted) * 2.0**-10, 2.0**-24)
+    assert (np.abs(found - halves.astype(np.float32)) <= steps + allowed).all()
     assert (found != halves).sum() <= 1 + found.size // 8
