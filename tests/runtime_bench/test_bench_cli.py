@@ -195,7 +195,7 @@ def test_ctrl_c_ends_the_runners_keeps_the_blocks_and_the_run_goes_on(
     assert len(runners) == 4
     # As a terminal does it: to the whole process group.
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
     last = errors.decode().strip().splitlines()[-1]
     kept = read_results(out)
