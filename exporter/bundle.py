@@ -92,8 +92,9 @@ def build(
 ) -> BuildResult:
     """Export ``model`` into the bundle ``out`` and return what was built, kept and refused.
 
-    Without ``precisions`` and ``backends`` each target makes its usual ones. Precisions with static
-    activations take their ranges from the first ``calibration_limit`` texts of
+    Without ``precisions`` and ``backends`` each target makes its usual ones. ``lengths`` are
+    numbers of tokens, for the flavours that are made for some; () their usual ones. Precisions
+    with static activations take their ranges from the first ``calibration_limit`` texts of
     ``calibration_data``.
 
     An artifact whose fingerprint and files are those of the manifest is kept, unless ``force``.

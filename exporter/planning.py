@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from exporter.calibration import needs_calibration
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
 from exporter.manifest import Manifest, changed_files
-from exporter.quantization.schemes import find_scheme
-from exporter.targets.base import ArtifactSpec, Target, find_target
+from exporter.targets.base import ArtifactSpec, Target, code_hash, find_target
 
 #: Packages whose code decides what an artifact is or whether it passes; the target's own code
 #: and its runtime are covered by ``Target.fingerprint``.
@@ -113,7 +113,7 @@ def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Tar
 
 def _calibration_hash(checkpoint: Checkpoint, spec: ArtifactSpec, target: Target) -> str:
     """Over the texts that the artifact's ranges come from; "" where it has none."""
-    if not find_scheme(target.scheme(spec.precision)).static_activations:
+    if not needs_calibration(spec, target):
         return ""
     digest = hashlib.sha256()
     for example in checkpoint.model.calibration:
@@ -146,10 +146,5 @@ def _plan(
 
 def _code_hash() -> str:
     folder = Path(__file__).parent
-    digest = hashlib.sha256()
     shared = sorted((folder / "targets").glob("*.py"))
-    for room in _ROOMS:
-        for path in (*sorted((folder / room).rglob("*.py")), *shared):
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return code_hash("", *(folder / room for room in _ROOMS), *shared)

@@ -16,9 +16,8 @@ from exporter.errors import REBUILD, UserError
 from exporter.filesystem import explained_os_errors
 from exporter.inspection import recognise
 from exporter.manifest import ArtifactRecord, Manifest, is_bundle, read_manifest
-from exporter.targets.base import Array, Session, Target, find_target
+from exporter.targets.base import Array, RangedSession, Session, Target, find_target
 from exporter.targets.coreml.interpreter import RangeReport
-from exporter.targets.coreml.session import CoremlSession
 from exporter.tokenizer import TOKENIZER_FILES, complete_files, encode_batch, load_tokenizer
 
 _TOP = 5
@@ -116,7 +115,7 @@ def _require_finite(outputs: Mapping[str, Array], name: str, report: RangeReport
 
 
 def _ranges(session: Session, inputs: Mapping[str, Array], name: str) -> RangeReport:
-    if not isinstance(session, CoremlSession):
+    if not isinstance(session, RangedSession):
         raise UserError(f"{name} does not tell its ranges.", "Only CoreML packages do.")
     return session.ranges(inputs)
 

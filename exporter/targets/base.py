@@ -1,17 +1,21 @@
 """What every target offers, and the registry in which it enters itself."""
 
+import hashlib
 import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
 from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
+
+if TYPE_CHECKING:  # that package needs this module
+    from exporter.targets.coreml.interpreter import RangeReport
 
 Array = npt.NDArray[Any]
 
@@ -94,6 +98,15 @@ class Session(Protocol):
         With taps, also the hidden states ``hidden.0`` (embeddings) to ``hidden.N``, [B, T, H]
         each; for sequence classification the last one is [B, 1, H], the first token's.
         """
+        ...
+
+
+@runtime_checkable
+class RangedSession(Session, Protocol):
+    """A session that can tell the range of every value on the way."""
+
+    def ranges(self, inputs: Mapping[str, Array]) -> "RangeReport":
+        """Of the inputs, as ``run`` takes them. Raises UserError as ``run`` does."""
         ...
 
 
@@ -206,6 +219,16 @@ class Target(Protocol):
     def shared_files(self) -> Mapping[str, bytes]:
         """Files that a bundle with artifacts of this target has once, by their paths in it."""
         return {}
+
+
+def code_hash(versions: str, *places: Path) -> str:
+    """SHA-256 over versions of packages and ``places``: Python files, or folders full of them."""
+    digest = hashlib.sha256(versions.encode())
+    for place in places:
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            digest.update(path.relative_to(place.parent).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def find_target(name: str) -> Target:

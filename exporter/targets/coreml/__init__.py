@@ -5,7 +5,6 @@ package names the class. Packages do not run on this machine: the interpreter of
 (``exporter.targets.coreml.interpreter``) executes what is on disk.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -15,12 +14,12 @@ from exporter.errors import REBUILD, UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.schemes import find_scheme, summary
 from exporter.targets.base import (
-    OUTPUTS,
     ArtifactSpec,
     Coverage,
     StoredTensor,
     Target,
     TensorSpec,
+    code_hash,
 )
 from exporter.targets.coreml import form as forms
 from exporter.targets.coreml import stored
@@ -29,7 +28,7 @@ from exporter.targets.coreml.interpreter import open_package
 from exporter.targets.coreml.lower import lower
 from exporter.targets.coreml.proof import say
 from exporter.targets.coreml.replay import SCRIPTS, golden_cases, golden_path, write_golden
-from exporter.targets.coreml.session import CoremlSession, is_ranged, lengths
+from exporter.targets.coreml.session import CoremlSession, is_ranged, lengths, output_names
 
 #: The scheme of a precision, where it has another name.
 _SCHEMES = {"fp16": "fp16_compute", "int8": "int8_weights", "int4": "int4_weights"}
@@ -76,12 +75,7 @@ class CoremlTarget(Target):
         return "not run on CoreML; this project's interpreter executed the package"
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(version("coremltools").encode())
-        folder = Path(__file__).parent
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        return code_hash(version("coremltools"), Path(__file__).parent)
 
     def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
         return find_scheme(self.scheme(precision)).round_weights(model)
@@ -121,14 +115,13 @@ class CoremlTarget(Target):
         package = open_package(path)
         program = package.program
         task = package.description.user_defined.get("task", "")
-        names = next((found for known, found in OUTPUTS.items() if known == task), ())
         results = {result.name: result for o in program.operations for result in o.results}
         by_token = task != "sequence-classification"
         return (
             tuple(TensorSpec(v.name, v.dtype, (1, "sequence")) for v in program.inputs),
             tuple(
                 TensorSpec(name, results[name].dtype, _declared(results[name].shape, by_token))
-                for name in names
+                for name in output_names(task)
                 if name in program.outputs
             ),
         )

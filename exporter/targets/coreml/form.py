@@ -18,7 +18,7 @@ Deployment = Literal["iOS17", "iOS18"]
 
 USUAL = "optimized"
 
-#: Lengths of ``enumerated``, as far as the model has positions; the last one is always its limit.
+#: Lengths of ``enumerated``. A model with fewer positions has its own number as the last.
 _ENUMERATED = (32, 64, 128, 256, 512)
 #: The one length of ``fixed``, where the model has as many positions.
 _FIXED = 128
@@ -36,9 +36,10 @@ class Form:
     head, ``sequence`` is (1, S, C) with linear layers and attention in one product.
 
     ``lengths``: the numbers of tokens S that the package takes: each of a few (``enumerated``), one
-    (``fixed``), or all from 1 (``ranged``). ``asked`` are those that the user chose, else the usual
-    ones are taken. ``output``: ``classifier`` adds the label and the
-    probabilities of all labels to the logits; it exists for sequence classification only.
+    (``fixed``), or all from 1 (``ranged``); those that the user ``asked`` for, or the usual ones.
+
+    ``output``: ``classifier`` adds the label and the probabilities of all labels to the logits; it
+    exists for sequence classification only.
     """
 
     layout: Layout

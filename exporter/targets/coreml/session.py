@@ -28,6 +28,11 @@ _BEYOND = -1
 _PROBABILITY_ERROR = 1e-6
 
 
+def output_names(task: str) -> tuple[str, ...]:
+    """Of the task that a package names; () where there is no such task."""
+    return next((names for known, names in OUTPUTS.items() if known == task), ())
+
+
 class CoremlSession:
     """A package in the interpreter; batches run text by text.
 
@@ -42,8 +47,8 @@ class CoremlSession:
         self._interpreter = Interpreter(self._package)
         self._sizes, self._lengths = sizes(self._package, path), lengths(self._package, path)
         task = self._package.description.user_defined.get("task", "")
-        self._outputs = next((names for t, names in OUTPUTS.items() if t == task), None)
-        if self._outputs is None:
+        self._outputs = output_names(task)
+        if not self._outputs:
             raise UserError(f"{path} does not say what its task is.", REBUILD)
         if not set(self._outputs) <= set(self._package.program.outputs):
             raise UserError(f"{path} has other outputs than its task, {task}.", REBUILD)
@@ -89,7 +94,6 @@ class CoremlSession:
         }
 
     def _run_one(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        assert self._outputs is not None
         length = inputs[INPUTS[0]].shape[1]
         values = self._interpreter.run(self.pad(inputs), taps=self._taps)
         outputs = {name: values[name] for name in self._outputs}

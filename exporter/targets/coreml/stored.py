@@ -14,6 +14,7 @@ import numpy as np
 
 from exporter.model.config import EncoderConfig, Task
 from exporter.model.weights import weight_shapes
+from exporter.quantization.calibration import LEVELS
 from exporter.quantization.kept import KEPT
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import Array, Coverage, StoredTensor
@@ -36,7 +37,6 @@ _DECOMPRESSION = "constexpr_"
 _BITS = {"float32": 32, "float16": 16, "int8": 8, "uint8": 8, "uint6": 6, "int4": 4, "uint4": 4}
 _QUANTIZE = ("quantize", "dequantize")
 _SCALE = "scale"
-_INT8_LIMIT = 127
 #: What the caller relies on, of what the package says of itself.
 _CALLING = (
     *("task", "labels", "vocab_size", "token_types", "pad_token_id", "max_positions"),
@@ -91,7 +91,7 @@ def activation_ranges(package: Package) -> dict[str, float]:
         levels = None if values is None else _origin(values, produced, "input")
         step = _step(values, "dequantize")
         if step is not None and step == _step(levels, "quantize"):
-            ranges[name] = step * _INT8_LIMIT
+            ranges[name] = step * LEVELS
     return ranges
 
 
@@ -177,7 +177,7 @@ def _line(operation: Operation) -> object:
 
 def _weights(package: Package) -> Iterator[_Weight]:
     """In the order in which operators read them, each once."""
-    seen: set[int | str] = set()
+    seen: set[str] = set()
     for operation in package.program.operations:
         if _is_decompression(operation):
             yield _Weight(_canonical(operation.results[0].name), operation)

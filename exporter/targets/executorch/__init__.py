@@ -15,7 +15,15 @@ import torch
 from exporter.errors import REBUILD, UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.schemes import find_scheme
-from exporter.targets.base import ArtifactSpec, Coverage, Session, StoredTensor, Target, TensorSpec
+from exporter.targets.base import (
+    ArtifactSpec,
+    Coverage,
+    Session,
+    StoredTensor,
+    Target,
+    TensorSpec,
+    code_hash,
+)
 from exporter.targets.executorch.backends.base import Backend, backend_names, find_backend
 from exporter.targets.executorch.lower import CALLING
 from exporter.targets.executorch.program import Activation, Argument, read_program
@@ -66,13 +74,9 @@ class ExecutorchTarget(Target):
 
     def fingerprint(self) -> str:
         versions = f"{version('executorch')} {version('coremltools')} {torch.__version__}"
-        digest = hashlib.sha256(versions.encode())
         folder = Path(__file__).parent
-        interpreter = folder.parent / "coreml" / "interpreter"
-        for path in (*sorted(folder.rglob("*.py")), *sorted(interpreter.rglob("*.py"))):
-            digest.update(path.relative_to(folder.parent).as_posix().encode())
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        # The interpreter runs the packages that the backend coreml puts into its files.
+        return code_hash(versions, folder, folder.parent / "coreml" / "interpreter")
 
     def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
         return find_scheme(self.scheme(precision)).round_weights(model)

@@ -4,7 +4,6 @@ Flavours: ``optimized`` uses the operators that ONNX Runtime (1.23 or newer) run
 ``portable`` only standard operators of opset 20, for any runtime.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,7 +12,14 @@ import onnxruntime
 
 import exporter
 from exporter.model.config import EncoderConfig, SourceModel, Task
-from exporter.targets.base import ArtifactSpec, Coverage, StoredTensor, Target, TensorSpec
+from exporter.targets.base import (
+    ArtifactSpec,
+    Coverage,
+    StoredTensor,
+    Target,
+    TensorSpec,
+    code_hash,
+)
 from exporter.targets.onnx import stored
 from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.lower import lower, stored_model
@@ -51,10 +57,7 @@ class OnnxTarget(Target):
         return ""
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{onnx.__version__} {onnxruntime.__version__}".encode())
-        for path in sorted(Path(__file__).parent.glob("*.py")):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
+        return code_hash(f"{onnx.__version__} {onnxruntime.__version__}", Path(__file__).parent)
 
     def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
         return stored_model(model, precision)

@@ -52,7 +52,7 @@ class EvaluatedBackend(ABC):
         with apart():
             try:
                 lower(model, module, flavour, metadata, path, lambda: self.delegate(half))
-            except NotImplementedError as error:
+            except NotImplementedError as error:  # the partitioner's word for what it cannot take
                 raise UserError(
                     f"{self.title} does not take this model: {str(error).splitlines()[0]}",
                     "Leave the backend out: --backend xnnpack",

@@ -33,6 +33,7 @@ def write_package(
         from coremltools.converters.mil import Builder
         from coremltools.converters.mil.mil import get_new_symbol, types
 
+        Builder.name_count.clear()  # else a constant's name would count what was written before
         target = getattr(coremltools.target, deployment)
         size = x if isinstance(x, tuple) else (1, get_new_symbol())
 
