@@ -60,6 +60,8 @@ examples:
   squeezebert-export verify out/intents
   squeezebert-export verify out/mine --source ./my-model
   squeezebert-export verify out/mine --calibration-data train.tsv
+
+exit codes: 0 all is proved, 1 a proof failed, 2 an input is missing or cannot be used
 """
 
 _EVALUATE_EXAMPLES = """\

@@ -20,7 +20,12 @@ from exporter.bundle_folder import (
     save,
     start_manifest,
 )
-from exporter.calibration import CALIBRATION_EXAMPLES, calibrated, needs_calibration
+from exporter.calibration import (
+    CALIBRATION_EXAMPLES,
+    calibrated,
+    check_calibration,
+    needs_calibration,
+)
 from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, UserError
 from exporter.filesystem import (
@@ -108,8 +113,11 @@ def build(
     """
     old = find_bundle(out, "squeezebert-export")
     specs = choose_artifacts(targets, precisions, flavours, backends, lengths)
+    check_calibration(specs, calibration_data)
     with progress.step(f"load {model}"):
         checkpoint = load(model, task=task, labels=labels, seed=seed)
+    for spec, target in specs:
+        target.check(spec, checkpoint.model)
     evaluator = None
     if eval_data is not None:
         evaluator = Evaluator.open(checkpoint, eval_data, limit=eval_limit)
@@ -206,7 +214,7 @@ def _make(
             return checks or (Check("gate", False, "no check ran", {}, None),), manifest
         with explained_os_errors(out / spec.path):
             target.finish(path, checkpoint.model, report.summary())
-        inputs, outputs = target.signature(path)
+        inputs, outputs = target.declared(path)
         record = ArtifactRecord(
             path=spec.path,
             target=spec.target,
@@ -226,6 +234,7 @@ def _make(
             not_run=target.not_run(spec),
             command=manifest.command,
             calibration=calibration,
+            facts=target.facts(path),
         )
         names = [file.relative_to(folder) for file in target.files(path)]
         place = (out / spec.path).parent

@@ -16,6 +16,7 @@ from exporter.progress import ConsoleProgress
 
 INTERRUPTED = 130
 _CHECK_FAILED = 1
+_NOT_CHECKED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +71,7 @@ def _build(options: argparse.Namespace, words: list[str], errors: Console) -> in
     _show(options, result.as_dict(), lambda console: rendering.show_build(console, result))
     for path, checks in result.refused.items():
         for check in checks:
-            _print(errors, f"error: {path} failed the check '{check.name}': {check.detail}")
+            _print(errors, f"error: {path} {check.failure}")
     return _CHECK_FAILED if result.refused else 0
 
 
@@ -86,8 +87,12 @@ def _verify(options: argparse.Namespace, _: list[str], errors: Console) -> int:
     _show(options, result.as_dict(), lambda console: rendering.show_verification(console, result))
     for path, report in result.reports.items():
         for check in report.failures:
-            _print(errors, f"error: {path} failed the check '{check.name}': {check.detail}")
-    return 0 if result.passed else _CHECK_FAILED
+            _print(errors, f"error: {path} {check.failure}")
+    for path, cause in result.not_checked.items():
+        _print(errors, f"error: {path} was not proved. {cause}")
+    if result.failed:
+        return _CHECK_FAILED
+    return _NOT_CHECKED if result.not_checked else 0
 
 
 def _evaluate(options: argparse.Namespace, _: list[str], errors: Console) -> int:
@@ -105,7 +110,7 @@ def _evaluate(options: argparse.Namespace, _: list[str], errors: Console) -> int
     _show(options, result.as_dict(), lambda console: rendering.show_evaluation(console, result))
     for path, check in result.checks.items():
         if not check.passed:
-            _print(errors, f"error: {path} failed the check '{check.name}': {check.detail}")
+            _print(errors, f"error: {path} {check.failure}")
     return 0 if result.passed else _CHECK_FAILED
 
 

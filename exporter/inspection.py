@@ -35,12 +35,16 @@ def inspect(path: Path) -> dict[str, Any]:
 def recognise(path: Path) -> Target:
     """The target that opens the file or package ``path``. UserError when none does."""
     reasons = []
-    for name in target_names():
-        target = find_target(name)
+    targets = tuple(map(find_target, target_names()))
+    for target in targets:
+        if target.suffix and path.suffix == target.suffix:
+            target.open(path)  # raises: what the others would say of it helps nobody
+            return target
+    for target in targets:
         try:
             target.open(path)
         except UserError as error:
-            reasons.append(f"{name}: {error.message}")
+            reasons.append(f"{target.name}: {error.message}")
         else:
             return target
     if path.is_dir() and not (path / "Manifest.json").exists():
@@ -53,7 +57,7 @@ def recognise(path: Path) -> Target:
 
 def _inspect_artifact(path: Path) -> dict[str, Any]:
     target = recognise(path)
-    inputs, outputs = target.signature(path)
+    inputs, outputs = target.declared(path)
     files = target.files(path)
     with explained_os_errors(path):
         records = [file_record(path.parent, file) for file in files]

@@ -11,7 +11,7 @@ import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar
 
@@ -97,7 +97,8 @@ class ArtifactRecord:
     ``backend`` names the delegate, where the target has several. ``not_run`` is "" where the checks
     ran the artifact itself, else it says what they did instead. ``command`` made it.
     ``calibration`` are the texts that static ranges of activations were taken from. ``lengths`` are
-    the numbers of tokens that it takes, () where it takes all that the model does.
+    the numbers of tokens that it takes, () where it takes all that the model does. ``facts`` are
+    what else an app has to know (``Target.facts``).
     """
 
     path: str
@@ -118,6 +119,7 @@ class ArtifactRecord:
     command: tuple[str, ...] = ()
     calibration: EvaluationRecord | None = None
     lengths: tuple[int, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -299,14 +301,13 @@ def _read_record(kind: type[_Record], value: Any, where: str) -> _Record:
         raise ValueError(f"{where} is not an object")
     hints = typing.get_type_hints(kind)
     arguments = {}
-    for field in fields(kind):  # type: ignore[arg-type]  # always called with a dataclass
-        if field.name not in value and field.default is not MISSING:
+    for known in fields(kind):  # type: ignore[arg-type]  # always called with a dataclass
+        name = known.name
+        if name not in value:
+            if (known.default, known.default_factory) == (MISSING, MISSING):
+                raise ValueError(f"{where}.{name} is missing")
             continue  # newer than the manifest
-        if field.name not in value:
-            raise ValueError(f"{where}.{field.name} is missing")
-        arguments[field.name] = _read_value(
-            hints[field.name], value[field.name], f"{where}.{field.name}"
-        )
+        arguments[name] = _read_value(hints[name], value[name], f"{where}.{name}")
     return kind(**arguments)
 
 

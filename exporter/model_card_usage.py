@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from exporter.manifest import Manifest
+from exporter.manifest import ArtifactRecord, Manifest
+from exporter.targets.base import TensorSpec
 
 #: Names of the tasks on the Hub.
 PIPELINE_TAGS = {
@@ -21,6 +22,8 @@ _OPTIMUM_CLASSES = {
 }
 #: The shortest method of the flavour ``buckets``, where the model is no shorter.
 _BUCKET = 32
+#: Types of outputs of a CoreML classifier beside its logits.
+_NO_TENSORS = ("string", "dictionary")
 
 
 def usage(manifest: Manifest) -> str:
@@ -68,13 +71,19 @@ def _coreml_usage(manifest: Manifest) -> str:
     first, task = found[0], manifest.model.task
     name = first.path.rpartition("/")[2].removesuffix(".mlpackage")
     classifies = task == "sequence-classification" and "logits" not in first.flavour
+    tensors = [output.name for output in first.outputs if output.dtype not in _NO_TENSORS]
     answer = (
         'answer.featureValue(for: "classLabel")!.stringValue'
         if classifies
-        else (f'answer.featureValue(for: "{first.outputs[0].name}")!.multiArrayValue!')
+        else (f'answer.featureValue(for: "{tensors[0]}")!.multiArrayValue!')
     )
-    return f"""CoreML (int32 inputs [1, sequence]; pad a text to a length that the package takes,
-with attention_mask 0; Swift, for a package in an Xcode project; **not run on a device here**):
+    return f"""CoreML (`input_ids`, `attention_mask` and `token_type_ids`, each int32 [1, tokens]):
+
+{_coreml_packages(found)}
+
+{_coreml_inputs(first)}
+
+Swift, for a package in an Xcode project (**not run on a device here**):
 
 ```swift
 import CoreML
@@ -95,7 +104,39 @@ let result = {answer}
 ```
 
 On a Mac, `python coreml/check_on_mac.py` predicts golden inputs with every package, compares with
-what was proved, and shows which operators the Neural Engine takes."""
+what was proved, and shows which operators the Neural Engine takes. It needs macOS 14 (for packages
+of iOS 18: 15), and `pip install coremltools numpy`."""
+
+
+def _coreml_packages(found: Sequence[ArtifactRecord]) -> str:
+    """What each package needs, takes and gives, as a table."""
+    lines = ["| package | needs | tokens | outputs |", "| --- | --- | --- | --- |"]
+    for artifact in found:
+        tokens = artifact.inputs[0].shape[1]
+        if tokens == "sequence":  # of a manifest from before lengths were declared
+            tokens = "/".join(map(str, artifact.lengths))
+        outputs = ", ".join(map(_coreml_output, artifact.outputs))
+        needs = artifact.facts.get("system", "")
+        lines.append(f"| `{artifact.path}` | {needs} | {tokens} | {outputs} |")
+    return "\n".join(lines)
+
+
+def _coreml_output(output: TensorSpec) -> str:
+    if output.dtype == "string":
+        return f"`{output.name}` (the likeliest label)"
+    if output.dtype == "dictionary":
+        return f"`{output.name}` (the probability of each of {output.shape[0]} labels)"
+    return f"`{output.name}` {_shape(output.shape)}"
+
+
+def _coreml_inputs(artifact: ArtifactRecord) -> str:
+    pad = artifact.facts.get("pad_token_id", "of `[PAD]`")
+    return f"""Ids come from `tokenizer.json` in this folder. In Swift,
+[swift-transformers](https://github.com/huggingface/swift-transformers) reads it
+(`AutoTokenizer.from(modelFolder:)`; not tried here). For a check, in Python:
+`tokenizers.Tokenizer.from_file("tokenizer.json").encode("some text").ids`. Pad a text at its end to
+a number of tokens that the package takes: `input_ids` with the id {pad}, `attention_mask` (1 for a
+token) and `token_type_ids` (1 for the second text of a pair) with 0."""
 
 
 def _onnx_usage(manifest: Manifest) -> str:

@@ -1,5 +1,6 @@
 """Which artifacts a build makes, and which it can keep: a fingerprint of all that goes in."""
 
+import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -15,6 +16,9 @@ from exporter.targets.base import ArtifactSpec, Target, code_hash, find_target
 #: Packages whose code decides what an artifact is or whether it passes; the target's own code
 #: and its runtime are covered by ``Target.fingerprint``.
 _ROOMS = ("model", "quantization", "verification")
+
+#: How much two names share (difflib) where one is a slip for the other: not int3 and int8 (0.75).
+_SIMILAR = 0.8
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ def choose_artifacts(
             tuple(name for name in backends if name in target.backends) or target.backends[:1],
         )
     )
+    # First: where a name is unknown, nothing else leads to an artifact either.
+    _check_names("--precision", precisions, found, [t.precisions for t in found])
+    _check_names("--backend", backends, found, [t.backends for t in found])
+    _check_names("--flavour", flavours, found, [t.flavours for t in found])
     for option, asked, made in (
         ("--precision", precisions, {spec.precision for spec, _ in specs}),
         ("--backend", backends, {spec.backend for spec, _ in specs}),
@@ -80,6 +88,28 @@ def choose_artifacts(
             f"Nothing sensible to build: {what}.", "Check --target, --precision and --flavour."
         )
     return specs
+
+
+def _check_names(
+    option: str, asked: Sequence[str], targets: Sequence[Target], names: Sequence[Sequence[str]]
+) -> None:
+    """UserError for a name ``asked`` for that none of ``targets`` has among its ``names``."""
+    known = tuple(dict.fromkeys(name for had in names for name in had))
+    for value in asked if known else ():
+        if value not in known:
+            near = _nearest(value, known)
+            step = f"There are: {', '.join(known)}."
+            raise UserError(
+                f"{option} '{value}' is not known to {', '.join(t.name for t in targets)}.",
+                f"Did you mean '{near}'? {step}" if near else step,
+            )
+
+
+def _nearest(value: str, known: Sequence[str]) -> str:
+    """The name that was meant: the same words in another order, or a slip; "" for neither."""
+    same = [name for name in known if sorted(name.split("_")) == sorted(value.split("_"))]
+    close = difflib.get_close_matches(value, known, n=1, cutoff=_SIMILAR)
+    return next(iter((*same, *close)), "")
 
 
 def plan_artifacts(

@@ -26,9 +26,8 @@ _MASK = "[MASK]"
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer of ``artifact`` to a text; ``answer`` has the fields that fit the task.
-
-    ``ranges`` are those of all values that were computed, where they were asked for.
+    """The answer of ``artifact`` to a text: ``answer`` has the fields that fit the task, ``ranges``
+    those of all values that were computed, where asked for.
     """
 
     artifact: str
@@ -91,8 +90,8 @@ def predict(
         )
     pieces = load_tokenizer(chosen.tokenizer_files)
     pairs = None if text_pair is None else [text_pair]
-    longest = min(chosen.max_length, chosen.target.limit(chosen.path))
-    inputs = encode_batch(pieces, [text], pairs, longest, truncate=False)
+    inputs = encode_batch(pieces, [text], pairs, chosen.max_length, truncate=False)
+    _require_room(inputs["input_ids"].shape[1], chosen)
     session = chosen.target.open(chosen.path)
     outputs = {name: values[0] for name, values in session.run(inputs).items()}
     report = _ranges(session, inputs, chosen.name) if ranges else None
@@ -100,6 +99,15 @@ def predict(
     asked = _Asked(pieces, inputs["input_ids"][0], text, text_pair, chosen.labels)
     answer = _ANSWERS[chosen.task](asked, outputs)
     return Prediction(chosen.name, chosen.task, inputs["input_ids"].shape[1], answer, report)
+
+
+def _require_room(tokens: int, chosen: _Artifact) -> None:
+    """UserError where the model takes as many tokens and this artifact does not."""
+    if tokens > (limit := chosen.target.limit(chosen.path)):
+        raise UserError(
+            f"The text has {tokens} tokens; {chosen.name} takes at most {limit}.",
+            "Ask another artifact with --artifact, or build one for longer texts: see --lengths.",
+        )
 
 
 def _require_finite(outputs: Mapping[str, Array], name: str, report: RangeReport | None) -> None:

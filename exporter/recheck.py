@@ -1,7 +1,7 @@
 """Proving and measuring again what lies in a bundle, without changing it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,10 +11,9 @@ from exporter.bundle_folder import (
     origin_metadata,
     shared_file_differences,
 )
-from exporter.calibration import calibrated
+from exporter.calibration import calibrated, uncalibrated
 from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, ExportError, UserError
-from exporter.filesystem import explained_os_errors, sha256_file
 from exporter.manifest import ArtifactRecord, Manifest, changed_files, read_manifest
 from exporter.model.config import Task
 from exporter.prediction import find_artifact
@@ -31,15 +30,24 @@ _SHARED_FILES = "shared files"
 
 @dataclass(frozen=True)
 class Verification:
-    """The findings on a bundle: a report for each artifact and for the shared files."""
+    """The findings on a bundle: a report for each artifact and for the shared files.
+
+    ``not_checked`` says of artifacts that could not be proved what is missing for it.
+    """
 
     bundle: Path
     reports: Mapping[str, GateReport]
+    not_checked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
-        """Whether every check of every artifact passed."""
-        return all(report.passed for report in self.reports.values())
+        """Whether every artifact was checked, and every check passed."""
+        return not self.failed and not self.not_checked
+
+    @property
+    def failed(self) -> bool:
+        """Whether a check of an artifact failed."""
+        return not all(report.passed for report in self.reports.values())
 
     @property
     def gated(self) -> bool:
@@ -52,6 +60,7 @@ class Verification:
         return {
             "bundle": str(self.bundle),
             "passed": self.passed,
+            "not_checked": dict(self.not_checked),
             "reports": {name: report.as_dict() for name, report in self.reports.items()},
         }
 
@@ -100,11 +109,14 @@ def verify(
     model is another one than the bundle was made from.
 
     ``calibration_data`` is the file that static ranges of activations were taken from: without it,
-    an artifact that has such ranges does not pass.
+    an artifact that has such ranges is not checked. UserError for another file.
 
     Stock baselines promise nothing: of them only the files are checked.
     """
     manifest = read_manifest(bundle)
+    missing = uncalibrated(manifest, calibration_data)
+    for path, cause in missing.items():
+        progress.note(f"{path}: will not be proved. {cause}")
     shared = [_files_check(changed_files(bundle, manifest.files))]
     checkpoint = None
     if manifest.recipe != "stock":
@@ -112,10 +124,11 @@ def verify(
         shared += [_origin_check(bundle, checkpoint), _manifest_check(manifest, checkpoint)]
     reports = {_SHARED_FILES: GateReport(tuple(shared))}
     for record in manifest.artifacts:
+        source_model = None if record.path in missing else checkpoint
         reports[record.path] = _verify_artifact(
-            bundle, record, checkpoint, calibration_data, progress
+            bundle, record, source_model, calibration_data, progress
         )
-    return Verification(bundle, reports)
+    return Verification(bundle, reports, missing)
 
 
 def evaluate(
@@ -196,6 +209,7 @@ def _verify_artifact(
     calibration_data: Path | None,
     progress: Progress,
 ) -> GateReport:
+    """Its files' hashes and, against ``checkpoint`` if there is one, the gate."""
     files = _files_check(changed_files(bundle, record.files))
     if not files.passed or checkpoint is None:
         return GateReport((files,))
@@ -218,20 +232,9 @@ def _verify_artifact(
 
 
 def _calibrated(record: ArtifactRecord, checkpoint: Checkpoint, data: Path | None) -> Checkpoint:
-    """``checkpoint`` with the texts that the artifact took its ranges from, if it took some.
-
-    CheckFailed without that file.
-    """
+    """``checkpoint`` with the texts that the artifact took its ranges from, if it took some."""
     if record.calibration is None:
         return checkpoint
-    cause = f"{record.path} took the ranges of its activations from {record.calibration.data}"
-    step = "Give the same file with --calibration-data TSV."
-    if data is None:
-        raise CheckFailed(f"{cause}.", step)
-    with explained_os_errors(data):
-        found = sha256_file(data)
-    if found != record.calibration.sha256:
-        raise CheckFailed(f"{cause}, and {data} is another file.", step)
     specs = ((_spec(record), find_target(record.target)),)
     return calibrated(checkpoint, specs, data, record.calibration.examples)[0]
 

@@ -50,12 +50,16 @@ def show_verification(console: Console, result: "Verification") -> None:
         for check in report.checks:
             verdict = "passed" if check.passed else "FAILED"
             _finding(console, f"  {verdict}  {check.name:<{width}}  ", check.detail)
+        if path in result.not_checked:
+            _finding(console, "  NOT CHECKED  ", result.not_checked[path])
     _line(console, f"{result.bundle}: {_verdict(result)}")
 
 
 def _verdict(result: "Verification") -> str:
-    if not result.passed:
+    if result.failed:
         return "NOT proved"
+    if result.not_checked:
+        return "not all was proved"
     if result.gated:
         return "proved (accuracy is not measured again: see evaluate)"
     return "files as recorded; a stock export passes no gate, so nothing is proved"
@@ -154,12 +158,15 @@ def show_inspection(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def _show_artifact(console: Console, found: Mapping[str, Any]) -> None:
-    size = found["bytes"] / _MEGABYTE
-    _line(console, f"{found['path']}: {found['target']}, {size:.1f} MB, {found['sha256'][:12]}")
+    megabytes = found["bytes"] / _MEGABYTE
+    about = f"{found['target']}, {megabytes:.1f} MB, {found['sha256'][:12]}"
+    _line(console, f"{found['path']}: {about}")
     for kind in ("inputs", "outputs"):
         for tensor in found[kind]:
             shape = ", ".join(map(str, tensor["shape"]))
-            _line(console, f"{kind[:-1]} {tensor['name']}: {tensor['dtype']} [{shape}]")
+            sizes = {"string": "", "dictionary": f" of {shape} labels"}
+            size = sizes.get(tensor["dtype"], f" [{shape}]")
+            _line(console, f"{kind[:-1]} {tensor['name']}: {tensor['dtype']}{size}")
     for key, value in sorted(found["metadata"].items()):
         _line(console, f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
 
@@ -177,8 +184,9 @@ def _some(names: Sequence[str], shown: int = 6) -> str:
 
 def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, pad_edge=False)
-    for name in header:
-        table.add_column(name, overflow="fold")
+    for index, name in enumerate(header):
+        # A path that is folded cannot be copied; the other columns give way.
+        table.add_column(name, overflow="fold", no_wrap=index == 0)
     for row in rows:
         table.add_row(*row)
     console.print(table, markup=False)

@@ -85,9 +85,9 @@ def encode_batch(
     lengths = [len(row.ids) for row in rows]
     longest = max(lengths, default=0)
     if longest > max_length:
+        text = f"Text {lengths.index(longest) + 1}" if len(rows) > 1 else "The text"
         raise UserError(
-            f"Text {lengths.index(longest) + 1} has {longest} tokens; the model takes at most "
-            f"{max_length}.",
+            f"{text} has {longest} tokens; the model takes at most {max_length}.",
             "Shorten the text.",
         )
     if not pad and min(lengths, default=0) != longest:

@@ -50,7 +50,12 @@ class ArtifactSpec:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, element type and shape of an input or output; a named axis is dynamic."""
+    """Name, element type and shape of an input or output; a named axis is dynamic.
+
+    As an artifact declares it (``Target.declared``), an axis that takes a few sizes or a range of
+    them is named by these, "32/64/128" or "1..512"; the type "string" has no shape, "dictionary"
+    the number of its entries.
+    """
 
     name: str
     dtype: str
@@ -114,6 +119,18 @@ class Target(Protocol):
     """One runtime for which artifacts are made."""
 
     name: str
+    #: How the names of its artifacts end, and those of no other target.
+    suffix: str = ""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Names of all precisions that it has."""
+        ...
+
+    @property
+    def flavours(self) -> tuple[str, ...]:
+        """Names of all flavours that it has."""
+        ...
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -140,6 +157,10 @@ class Target(Protocol):
         del flavour
         return False
 
+    def check(self, spec: ArtifactSpec, model: SourceModel) -> None:
+        """UserError, before anything is written, where ``model`` cannot become ``spec``."""
+        del spec, model
+
     def not_run(self, spec: ArtifactSpec) -> str:
         """ "" where artifacts run on this machine, else in what way they are examined instead."""
         ...
@@ -164,6 +185,15 @@ class Target(Protocol):
     def signature(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """Inputs and outputs as the artifact on disk declares them."""
         ...
+
+    def declared(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """The same as an app sees it: also what ``open`` hides, fixed lengths for one."""
+        return self.signature(path)
+
+    def facts(self, path: Path) -> Mapping[str, str]:
+        """What an app has to know of it beside its shapes, as the manifest is to say it."""
+        del path
+        return {}
 
     def metadata(self, path: Path) -> dict[str, str]:
         """The metadata that the artifact on disk carries."""

@@ -71,6 +71,8 @@ def weight_audit(
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         return Check("weight audit", False, problems[0] + more, measured, 0.5)
     detail = f"{len(seen)} tensors equal the source within half a step of their type"
+    if compress is not None:
+        detail = f"{len(seen)} tensors are, bit by bit, what the scheme makes of the source"
     return Check("weight audit", True, detail, measured, 0.5)
 
 

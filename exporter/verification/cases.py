@@ -28,7 +28,7 @@ def verification_cases(
     """Random token ids and token types: one token, short, odd and long, with padding and without.
 
     At least one case has a row that is all padding, and one has padding in front and in between.
-    ``lengths`` that an artifact has methods for get a case each, one token shorter and padded, and
+    ``lengths`` that an artifact is made for get a case each, one token shorter and padded, and
     the shortest one without any token. The longest case ends at the position table, at ``limit``
     (the largest number of tokens that an artifact takes), or at ``_LONGEST``.
     """
@@ -56,6 +56,6 @@ def verification_cases(
         case("all padding", [0, 24], 24),
         case("scattered padding", [20], 24, every=3),
         case("longest", [_LONGEST], _LONGEST),
-        *(case(f"method for {n} tokens", [max(1, n - 1)], n) for n in lengths),
-        *(case(f"method for {n} tokens, none there", [0], n) for n in lengths[:1]),
+        *(case(f"length {n}", [max(1, n - 1)], n) for n in lengths),
+        *(case(f"length {n}, no token", [0], n) for n in lengths[:1]),
     )

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+#: What is no comparison: an artifact that did not come as far as one.
+_NOT_REACHED = {"write": "could not be written", "runs": "could not be run"}
+
 
 @dataclass(frozen=True)
 class Check:
@@ -14,6 +17,12 @@ class Check:
     detail: str
     measured: Mapping[str, float]
     tolerance: float | None = None
+
+    @property
+    def failure(self) -> str:
+        """What its artifact did, where it did not pass; goes on from the artifact's name."""
+        what = _NOT_REACHED.get(self.name, f"failed the check '{self.name}'")
+        return f"{what}: {self.detail}"
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from exporter.targets.base import (
     code_hash,
 )
 from exporter.targets.coreml import form as forms
-from exporter.targets.coreml import stored
+from exporter.targets.coreml import interface, stored
 from exporter.targets.coreml.calibration import measured_ranges
 from exporter.targets.coreml.interpreter import open_package
 from exporter.targets.coreml.lower import lower
 from exporter.targets.coreml.proof import say
 from exporter.targets.coreml.replay import SCRIPTS, golden_cases, golden_path, write_golden
-from exporter.targets.coreml.session import CoremlSession, is_ranged, lengths, output_names
+from exporter.targets.coreml.session import CoremlSession, is_ranged, lengths
 
 #: The scheme of a precision, where it has another name.
 _SCHEMES = {"fp16": "fp16_compute", "int8": "int8_weights", "int4": "int4_weights"}
@@ -45,21 +45,21 @@ class CoremlTarget(Target):
     """See ``exporter.targets.base.Target``."""
 
     name = "coreml"
+    suffix = ".mlpackage"
+    precisions = _PRECISIONS
+    flavours = forms.flavours()
     backends = ()
-    offers = (
-        f"coreml has {', '.join(_PRECISIONS)}, each in the flavours {', '.join(forms.flavours())}"
-    )
+    offers = f"coreml has {', '.join(_PRECISIONS)}, each in all of its flavours"
 
     def artifacts(
         self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...] = ()
     ) -> tuple[ArtifactSpec, ...]:
         """``coreml/model.mlpackage`` and its variants."""
         del backends
-        known = forms.flavours()
         return tuple(
             ArtifactSpec(self.name, precision, flavour, _path(precision, flavour))
             for flavour in flavours
-            if flavour in known
+            if flavour in self.flavours
             for precision in precisions or _USUAL_PRECISIONS
             if precision in _PRECISIONS
         )
@@ -68,7 +68,11 @@ class CoremlTarget(Target):
         return _SCHEMES.get(precision, precision)
 
     def takes_lengths(self, flavour: str) -> bool:
-        return flavour in forms.flavours()
+        return flavour in self.flavours
+
+    def check(self, spec: ArtifactSpec, model: SourceModel) -> None:
+        """Lengths that are asked for have to be those of the flavour, and within the model's."""
+        forms.form(spec.flavour, model.task, spec.lengths).takes(model.config)
 
     def not_run(self, spec: ArtifactSpec) -> str:
         del spec
@@ -111,20 +115,13 @@ class CoremlTarget(Target):
         return CoremlSession(path, taps)
 
     def signature(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-        """Of a classifier the logits: its label and probabilities are no tensors."""
-        package = open_package(path)
-        program = package.program
-        task = package.description.user_defined.get("task", "")
-        results = {result.name: result for o in program.operations for result in o.results}
-        by_token = task != "sequence-classification"
-        return (
-            tuple(TensorSpec(v.name, v.dtype, (1, "sequence")) for v in program.inputs),
-            tuple(
-                TensorSpec(name, results[name].dtype, _declared(results[name].shape, by_token))
-                for name in output_names(task)
-                if name in program.outputs
-            ),
-        )
+        return interface.signature(open_package(path))
+
+    def declared(self, path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        return interface.declared(open_package(path))
+
+    def facts(self, path: Path) -> Mapping[str, str]:
+        return interface.facts(open_package(path))
 
     def metadata(self, path: Path) -> dict[str, str]:
         said = open_package(path).description.user_defined
@@ -182,13 +179,6 @@ def _path(precision: str, flavour: str) -> str:
     parts += [] if flavour == forms.USUAL else [flavour]
     parts += [] if precision == "fp32" else [precision]
     return f"coreml/{'_'.join(parts)}.mlpackage"
-
-
-def _declared(shape: tuple[int | None, ...], by_token: bool) -> tuple[int | str, ...]:
-    sizes: list[int | str] = ["sequence" if size is None else size for size in shape]
-    if by_token and len(sizes) > 1:
-        sizes[1] = "sequence"  # also where it is fixed: the session cuts the padding off
-    return tuple(sizes)
 
 
 TARGET = CoremlTarget()

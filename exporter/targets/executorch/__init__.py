@@ -37,6 +37,19 @@ class ExecutorchTarget(Target):
     """See ``exporter.targets.base.Target``."""
 
     name = "executorch"
+    suffix = ".pte"
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        found = (
+            name for backend in map(find_backend, self.backends) for name in backend.precisions
+        )
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def flavours(self) -> tuple[str, ...]:
+        found = (name for backend in map(find_backend, self.backends) for name in backend.flavours)
+        return tuple(dict.fromkeys(found))
 
     @property
     def backends(self) -> tuple[str, ...]:

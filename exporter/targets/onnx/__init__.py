@@ -33,6 +33,9 @@ class OnnxTarget(Target):
     """See ``exporter.targets.base.Target``."""
 
     name = "onnx"
+    suffix = ".onnx"
+    precisions = PRECISIONS
+    flavours = FLAVOURS
     backends = ()
     offers = "onnx has fp32, fp16, int8, each optimized or portable"
 

@@ -29,6 +29,8 @@ class FakeTarget(Target):
     """
 
     name: str = "fake"
+    precisions: tuple[str, ...] = ("fp32", "fp16", "int8")
+    flavours: tuple[str, ...] = ("optimized",)
     backends: tuple[str, ...] = ()
     offers: str = "fake has fp32, fp16, int8"
     code: str = "1"

@@ -202,7 +202,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(build, target, tmp_p
     ("options", "message"),
     [
         ({"targets": ("nothing",)}, "Unknown target"),
-        ({"precisions": ("int3",)}, "int3 leads to no artifact"),
+        ({"precisions": ("int3",)}, "int3. is not known to fake"),
         ({"precisions": ("int8", "int8")}, "asked for twice"),
         ({"labels": ("a", "b")}, "label"),
         ({"eval_data": Path("missing.tsv")}, "not found"),
@@ -260,3 +260,22 @@ def test_seeded_weights_have_no_accuracy(build, labelled, monkeypatch):
     )
     with pytest.raises(UserError, match="accuracy means nothing"):
         build(eval_data=labelled)
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lengths": (8, 17)}, "17 tokens are asked for; the model has 16 positions"),
+        ({"lengths": (4, 8), "flavours": ("fixed",)}, "'fixed' takes one length, and 2"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused_before_anything_is_written(
+    options, message, dry_run, checkpoint_folder, tmp_path
+):
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match=message):
+        exporter.bundle.build(
+            str(checkpoint_folder), out, targets=("coreml",), dry_run=dry_run, **options
+        )
+    assert not out.exists()

@@ -1,15 +1,18 @@
 """Texts that static ranges of activations are taken from: asked for, recorded, and asked again."""
 
 import dataclasses
+import json
 import sys
 from types import ModuleType
 
 import numpy as np
 import pytest
 from fake_target import FakeTarget
+from tiny_checkpoint import write_checkpoint
 
 from exporter.calibration import calibrated
 from exporter.checkpoint import load
+from exporter.cli import main
 from exporter.errors import UserError
 from exporter.manifest import read_manifest
 from exporter.recheck import verify
@@ -75,15 +78,66 @@ def test_other_texts_are_a_reason_to_build_again(build, texts_file):
     )
 
 
-def test_verify_asks_for_the_same_texts(build, texts_file, tmp_path, monkeypatch):
+def test_missing_texts_are_refused_before_the_model_is_loaded(build, monkeypatch):
+    monkeypatch.delattr("exporter.bundle.load")
+    with pytest.raises(UserError, match=r"int8 takes the ranges.*--calibration-data"):
+        build()
+
+
+def test_texts_that_do_not_fit_the_model_are_refused(build, texts_file, tmp_path):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("text\ttext_pair\nred cat\tblue dog\n")
+    asks = write_checkpoint(tmp_path / "asks", task="question-answering", labels=None)
+    single = write_checkpoint(tmp_path / "single", token_types=1)
+    for dry_run in (True, False):
+        with pytest.raises(UserError, match=r"texts\.tsv has single texts.*text_pair"):
+            build(model=str(asks), calibration_data=texts_file, dry_run=dry_run)
+        with pytest.raises(UserError, match=r"pairs\.tsv has pairs.*column text alone"):
+            build(model=str(single), calibration_data=pairs, dry_run=dry_run)
+    assert not (tmp_path / "out").exists()
+    assert build(model=str(asks), calibration_data=pairs, dry_run=True).planned
+    assert build(model=str(single), calibration_data=texts_file, dry_run=True).planned
+
+
+def test_without_the_texts_all_else_is_proved(build, texts_file, tmp_path, capsys):
     build(calibration_data=texts_file, calibration_limit=2)
     found = verify(tmp_path / "out")
-    assert [name for name, r in found.reports.items() if not r.passed] == ["fake/model_int8.json"]
-    assert "texts.tsv" in found.reports["fake/model_int8.json"].failures[0].detail
+    assert list(found.not_checked) == ["fake/model_int8.json"]
+    assert (found.passed, found.failed) == (False, False)
+    names = {path: [c.name for c in report.checks] for path, report in found.reports.items()}
+    assert names["fake/model.json"] == ["files", "outputs"]
+    assert names["fake/model_int8.json"] == ["files"]
+    assert main(["verify", str(tmp_path / "out")]) == 2
+    captured = capsys.readouterr()
+    assert "NOT CHECKED  The ranges of its activations were taken from texts.tsv" in captured.out
+    assert "not all was proved" in captured.out
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: fake/model_int8.json was not proved.")
+    assert main(["verify", str(tmp_path / "out"), "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert (document["passed"], list(document["not_checked"])) == (False, list(found.not_checked))
+
+
+def test_a_failed_proof_counts_more_than_missing_texts(build, texts_file, tmp_path):
+    build(calibration_data=texts_file)
+    (tmp_path / "out" / "fake" / "model.npz").write_bytes(b"x")
+    assert main(["verify", str(tmp_path / "out")]) == 1
+
+
+def test_other_texts_are_refused_before_anything_is_proved(
+    build, texts_file, tmp_path, monkeypatch
+):
+    build(calibration_data=texts_file, calibration_limit=2)
+    monkeypatch.delattr("exporter.recheck.load")
     other = tmp_path / "other.tsv"
     other.write_text("text\nblue\n")
-    found = verify(tmp_path / "out", calibration_data=other)
-    assert "is another file" in found.reports["fake/model_int8.json"].failures[0].detail
+    with pytest.raises(UserError, match=r"took.*texts\.tsv, and .*other\.tsv is another file"):
+        verify(tmp_path / "out", calibration_data=other)
+    assert main(["verify", str(tmp_path / "out"), "--calibration-data", str(other)]) == 2
+
+
+def test_verify_proves_with_the_same_texts(build, texts_file, tmp_path, monkeypatch):
+    build(calibration_data=texts_file, calibration_limit=2)
     seen = []
 
     def prove(target, spec, path, model, **options):

@@ -10,6 +10,7 @@ import pytest
 from tiny_checkpoint import write_checkpoint
 
 from exporter.cli import main
+from exporter.errors import UserError
 
 
 @pytest.fixture
@@ -60,6 +61,17 @@ def test_a_refused_artifact_is_exit_code_1_with_its_check(run, target, checkpoin
     code, stdout, _ = run("build", checkpoint_folder, out, "--target", "fake", "--json")
     assert code == 1
     assert json.loads(stdout)["refused"]["fake/model_int8.json"][0]["passed"] is False
+
+
+def test_an_artifact_that_cannot_be_written_is_said_to_be_so(run, target, checkpoint_folder, out):
+    def overflow(spec):
+        if spec.precision == "fp32":
+            raise UserError("The weights exceed the type.", "Choose another precision.")
+
+    target.in_the_middle = overflow
+    code, _, stderr = run("build", checkpoint_folder, out, "--target", "fake")
+    assert code == 1
+    assert "error: fake/model.json could not be written: The weights exceed the type." in stderr
 
 
 @pytest.mark.parametrize(
@@ -210,6 +222,12 @@ def test_help_teaches_by_example(command, capsys):
     text = capsys.readouterr().out
     assert f"  squeezebert-export {command} " in text
     assert "examples:" in text
+
+
+def test_verify_tells_a_failed_proof_from_a_missing_input_in_its_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["verify", "--help"])
+    assert "1 a proof failed, 2 an input is missing" in capsys.readouterr().out
 
 
 def test_the_module_runs_as_a_program(tmp_path):

@@ -65,7 +65,14 @@ def fields(value, path=()):
 # What is free in form: maps by name, and what a gate of another version may measure.
 FREE = ("groups", "versions", "measured", "coverage", "verification", "accuracy")
 # Newer than the first manifests, which are read all the same.
-ADDED = {"backend": "", "not_run": "", "command": (), "calibration": None, "lengths": ()}
+ADDED = {
+    "backend": "",
+    "not_run": "",
+    "command": (),
+    "calibration": None,
+    "lengths": (),
+    "facts": {},
+}
 
 
 def added(path):

@@ -6,6 +6,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from exporter.model_card import model_card
+from exporter.targets.base import INPUTS, TensorSpec
 
 
 @pytest.fixture
@@ -84,3 +85,52 @@ def test_a_baseline_does_not_claim_a_gate(manifest):
 def test_the_card_lies_in_the_bundle(build, tmp_path):
     manifest = build().manifest
     assert (tmp_path / "out" / "README.md").read_text() == model_card(manifest)
+
+
+def coreml(manifest, flavour, tokens, outputs):
+    """The manifest with a CoreML package in place of its artifacts."""
+    package = replace(
+        manifest.artifacts[0],
+        target="coreml",
+        path=f"coreml/model_{flavour}.mlpackage",
+        flavour=flavour,
+        lengths=(32, 64),
+        inputs=tuple(TensorSpec(name, "int32", (1, tokens)) for name in INPUTS),
+        outputs=outputs,
+        facts={"system": "iOS 18, macOS 15", "pad_token_id": "7"},
+    )
+    return replace(manifest, artifacts=(package,))
+
+
+LOGITS = TensorSpec("logits", "float32", (1, 3))
+CLASSES = (
+    TensorSpec("classLabel", "string", ()),
+    TensorSpec("classLabel_probs", "dictionary", (3,)),
+)
+
+
+def test_a_coreml_package_says_what_it_needs_takes_and_gives(manifest):
+    card = model_card(coreml(manifest, "optimized", "32/64", (*CLASSES, LOGITS)))
+    assert (
+        "| `coreml/model_optimized.mlpackage` | iOS 18, macOS 15 | 32/64 | `classLabel` (the "
+        "likeliest label), `classLabel_probs` (the probability of each of 3 labels), "
+        "`logits` [1, 3] |"
+    ) in card
+    assert 'featureValue(for: "classLabel")!.stringValue' in card
+    assert "`input_ids` with the id 7" in card
+    assert "swift-transformers" in card
+    assert "pip install coremltools numpy" in card
+
+
+def test_a_coreml_package_without_labels_is_asked_for_its_tensor(manifest):
+    card = model_card(coreml(manifest, "fixed_logits", 64, (LOGITS,)))
+    assert "| iOS 18, macOS 15 | 64 | `logits` [1, 3] |" in card
+    assert 'featureValue(for: "logits")!.multiArrayValue!' in card
+
+
+def test_the_card_of_an_older_manifest_has_what_it_tells(manifest):
+    old = coreml(manifest, "optimized", "sequence", (LOGITS,))
+    old = replace(old, artifacts=(replace(old.artifacts[0], facts={}),))
+    card = model_card(old)
+    assert "|  | 32/64 | `logits` [1, 3] |" in card
+    assert "the id of `[PAD]`" in card

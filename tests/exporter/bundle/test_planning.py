@@ -78,15 +78,19 @@ def test_names_say_what_is_inside() -> None:
     [
         (("--target", "tflite"), r"Unknown target 'tflite'.*executorch, onnx"),
         (("--precision", "int4"), r"int4.*fp32, fp16, int8"),
-        (("--target", "executorch", "--precision", "int3"), r"int3.*xnnpack.*fp32, int8, int4"),
+        (("--target", "executorch", "--precision", "int3"), r"int3.*executorch.*fp32, int8, int4"),
         (("--target", "onnx,executorch", "--precision", "int8,int3"), "int3"),
-        (("--flavour", "buckets"), r"buckets.*optimized or portable"),
+        (("--flavour", "buckets"), r"buckets.*optimized, portable"),
         (("--target", "executorch", "--flavour", "portable"), r"portable.*buckets"),
         (("--backend", "xnnpack"), r"--backend.* xnnpack"),
         (("--target", "executorch", "--backend", "qnn"), r"qnn.*xnnpack.*coreml.*vulkan"),
         (("--target", "executorch", "--backend", "coreml", "--precision", "int4"), "int4"),
         (("--target", "coreml", "--flavour", "buckets"), r"buckets.*ranged_logits"),
         (("--target", "coreml", "--precision", "int3"), r"int3.*palettized4"),
+        (("--target", "coreml", "--precision", "w4"), r"'w4' is not known to coreml\. There are"),
+        (("--target", "coreml", "--precision", "palletized6"), "mean 'palettized6'"),
+        (("--target", "coreml", "--flavour", "logits_fixed"), "mean 'fixed_logits'"),
+        (("--precision", "int8", "--flavour", "portabel"), r"--flavour 'portabel'.*'portable'"),
         (("--precision", "fp32,fp32"), "onnx/model.onnx is asked for twice"),
         (("--target", "executorch,executorch"), "executorch/model.pte is asked for twice"),
     ],
@@ -96,3 +100,11 @@ def test_what_cannot_be_made_is_refused_with_the_choices(
 ) -> None:
     with pytest.raises(UserError, match=message):
         paths(*words)
+
+
+def test_a_refusal_names_no_combinations() -> None:
+    with pytest.raises(UserError) as caught:
+        paths("--target", "coreml", "--flavour", "nosuch")
+    assert "Did you mean" not in str(caught.value)
+    assert str(caught.value).count("ranged_logits") == 2  # and sequence_ranged_logits
+    assert "palettized" not in str(caught.value)

@@ -124,7 +124,7 @@ def test_feature_extraction(bundle_of):
 
 def test_bad_requests_are_refused(bundle_of):
     bundle, _ = bundle_of("sequence-classification", ("low", "middle", "high"))
-    with pytest.raises(UserError, match=r"42 tokens; the model takes at most 16"):
+    with pytest.raises(UserError, match=r"^The text has 42 tokens; the model takes at most 16"):
         predict(bundle, "red " * 40)
     with pytest.raises(UserError, match=r"has no artifact 'x'.*fake/model_int8\.json"):
         predict(bundle, "red", artifact="x")
@@ -135,6 +135,18 @@ def test_bad_requests_are_refused(bundle_of):
     (bundle / "vocab.txt").unlink()
     with pytest.raises(UserError, match=r"not found.*vocab\.txt"):
         predict(bundle, "red", artifact="fake/model_int8.json")
+
+
+def test_an_artifact_that_takes_less_than_its_model_is_named(bundle_of, target, monkeypatch):
+    bundle, _ = bundle_of("sequence-classification", ("low", "middle", "high"))
+    monkeypatch.setattr(target, "limit", lambda path: 4 if path.stem == "model_int8" else 16)
+    short = (
+        r"^The text has 5 tokens; fake/model_int8\.json takes at most 4\. .*--artifact.*--lengths"
+    )
+    with pytest.raises(UserError, match=short):
+        predict(bundle, "red cat runs", artifact="fake/model_int8.json")
+    assert predict(bundle, "red cat", artifact="fake/model_int8.json").tokens == 4
+    assert predict(bundle, "red cat runs").tokens == 5
 
 
 def test_an_artifact_is_asked_by_its_own_path(bundle_of):

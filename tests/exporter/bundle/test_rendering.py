@@ -3,10 +3,14 @@
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from exporter.recheck import Verification
-from exporter.rendering import show_verification
+from exporter.manifest import as_document
+from exporter.recheck import Evaluation, Verification
+from exporter.rendering import show_evaluation, show_inspection, show_verification
+from exporter.verification.accuracy import compare
+from exporter.verification.labelled_data import LabelledData
 from exporter.verification.report import Check, GateReport
 
 LONG = "relative error 2.9e-07 (typical), 3.6e-07 (largest) over 6 cases; limits 1e-05 and 1e-05"
@@ -50,3 +54,27 @@ def test_a_check_without_a_finding_is_shown():
     stream = StringIO()
     show_verification(Console(file=stream), Verification(Path("out"), {"model.onnx": report}))
     assert "  passed  outputs" in stream.getvalue()
+
+
+NAMES = ("coreml/model_fixed_logits_fp16.mlpackage", "coreml/model_palettized6.mlpackage")
+
+
+def test_a_name_in_a_table_is_one_word_on_a_narrow_terminal():
+    logits = np.eye(3, dtype=np.float32)
+    data = LabelledData("data.tsv", "0" * 64, ("a", "b", "c"), None, (0, 1, 2))
+    found = compare(logits, logits, data)
+    evaluation = Evaluation("data.tsv", 3, dict.fromkeys(NAMES, found), {})
+    stream = StringIO()
+    show_evaluation(Console(file=stream, width=80), evaluation)
+    words = stream.getvalue().split()
+    assert set(NAMES) <= set(words)
+    assert max(map(len, stream.getvalue().splitlines()[:6])) <= 80
+
+
+def test_inspected_names_are_one_word_too(build):
+    document = as_document(build().manifest)
+    for artifact, name in zip(document["artifacts"], NAMES, strict=True):
+        artifact["path"] = name
+    stream = StringIO()
+    show_inspection(Console(file=stream, width=80), document)
+    assert set(NAMES) <= set(stream.getvalue().partition(": ")[2].split())

@@ -22,6 +22,7 @@ def write_checkpoint(
     seed=0,
     positions=16,
     layers=2,
+    token_types=2,
 ):
     """A Hugging Face folder with a model of 32 channels; returns ``folder``."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -35,6 +36,7 @@ def write_checkpoint(
             "num_attention_heads": 4,
             "intermediate_size": 64,
             "max_position_embeddings": positions,
+            "type_vocab_size": token_types,
         }
     )
     weights = sensitised_weights(config, task, len(labels or ()), seed)

@@ -91,6 +91,8 @@ def test_compressed_weights_pass(scheme: str) -> None:
     assert check.measured["tensors"] == len(small_model().weights)
     kind = f"int{find_scheme(scheme).weight_bits}"
     assert 0.3 < check.measured[kind] <= 0.5001
+    tensors = len(small_model().weights)
+    assert check.detail == f"{tensors} tensors are, bit by bit, what the scheme makes of the source"
 
 
 def flipped(values: Array, where: tuple[int, int], bit: int) -> Array:

@@ -177,6 +177,21 @@ def test_cases_are_what_they_say() -> None:
     assert set(types) == {0, 1}
 
 
+def test_lengths_have_cases_of_their_own() -> None:
+    """An artifact may have a method for each, or a shape: the names say neither."""
+    cases = verification_cases(small_model().config, lengths=(8, 16))
+    added = {case.name: case.inputs["attention_mask"] for case in cases[-3:]}
+    assert list(added) == ["length 8", "length 16", "length 8, no token"]
+    assert [int(mask.sum()) for mask in added.values()] == [7, 15, 0]
+    assert [mask.shape[1] for mask in added.values()] == [8, 16, 8]
+
+
+def test_a_failure_says_how_far_the_artifact_came() -> None:
+    assert Check("outputs", False, "off", {}).failure == "failed the check 'outputs': off"
+    assert Check("write", False, "Too large.", {}).failure == "could not be written: Too large."
+    assert Check("runs", False, "No room.", {}).failure == "could not be run: No room."
+
+
 def test_a_report_without_checks_does_not_pass() -> None:
     good, bad = (Check("name", passed, "", {}, None) for passed in (True, False))
     assert not GateReport(()).passed

@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.errors import REBUILD, UserError
 from exporter.targets.coreml.interpreter.description import Description, read_description
-from exporter.targets.coreml.interpreter.errors import Unreadable
+from exporter.targets.coreml.interpreter.errors import Incomplete, Unreadable
 from exporter.targets.coreml.interpreter.formats import parse_model
 from exporter.targets.coreml.interpreter.program import Program
 from exporter.targets.coreml.interpreter.reader import BLOB_NAME, read_program
@@ -20,6 +20,8 @@ MODEL = "com.apple.CoreML/model.mlmodel"
 WEIGHTS = "com.apple.CoreML/weights"
 WEIGHT_FILE = f"{WEIGHTS}/weight.bin"
 _FORMAT_VERSION = "1.0.0"
+_SUFFIX = ".mlpackage"
+_COPY = "Copy the whole package."
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,16 @@ def open_package(path: Path) -> Package:
     messages, weights that are truncated or another package's, programs that are not understood.
     """
     if not path.is_dir() or not (path / MANIFEST).is_file():
-        raise UserError(
-            f"{path} is no Core ML package.", "Give the folder of a package: NAME.mlpackage"
-        )
+        lacks = f": it has no {MANIFEST}" if path.is_dir() else ""
+        step = "Give the folder of a package: NAME.mlpackage"
+        if path.suffix == _SUFFIX and lacks:
+            step = _COPY
+        raise UserError(f"{path} is no Core ML package{lacks}.", step)
     try:
         model, weights = _files(path)
         return read_package(model, weights, str(path))
+    except Incomplete as error:
+        raise UserError(f"{path} cannot be read: {error}.", _COPY) from error
     except Unreadable as error:
         raise UserError(f"{path} cannot be read: {error}.", REBUILD) from error
     except OSError as error:
@@ -73,9 +79,12 @@ def check_manifest(manifest: bytes, weights: bool) -> None:
         raise Unreadable(f"its {MANIFEST} is damaged") from error
     paths = sorted(map(str, items.values()))
     wanted = [MODEL, WEIGHTS] if weights else [MODEL]
+    if not weights and paths == [MODEL, WEIGHTS]:
+        raise Incomplete("its weights are missing")
     if root != MODEL or version != _FORMAT_VERSION or paths != wanted:
         raise Unreadable(
-            f"its {MANIFEST} lists {paths} in the format {version}, not what is there: {wanted}"
+            f"its {MANIFEST} lists {', '.join(paths)} in the format {version}, not what is there: "
+            f"{', '.join(wanted)}"
         )
 
 
@@ -92,7 +101,7 @@ def _files(path: Path) -> tuple[bytes, memoryview | None]:
         raise Unreadable(f"it has a file that no package has: {min(found - known)}")
     model = path / DATA / MODEL
     if not model.is_file():
-        raise Unreadable(f"{DATA}/{MODEL} is missing")
+        raise Incomplete(f"{DATA}/{MODEL} is missing")
     content, weights = model.read_bytes(), path / DATA / WEIGHT_FILE
     # coremltools lists its folder of weights even where no constant was large enough for it.
     empty = weights.parent.is_dir() and BLOB_NAME.encode() not in content

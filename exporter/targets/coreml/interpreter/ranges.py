@@ -97,8 +97,9 @@ def render_ranges(report: RangeReport, rows: int = 10) -> str:
     Values of one kind that are about as large (the scores of padding in all heads, say) share one.
     """
     first = report.first_not_finite
+    runs = "1 run" if report.runs == 1 else f"{report.runs} runs"
     lines = [
-        f"{report.runs} runs, {len(report.values)} values; the largest fp16 value may be "
+        f"{runs}, {len(report.values)} values; the largest fp16 value may be "
         f"{report.headroom:.3g} times as large"
         if first is None
         else f"not finite first: {first.name}, {first.kind}, {first.place}"

@@ -13,7 +13,11 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    print("error: numpy is not installed. Run: pip install coremltools numpy", file=sys.stderr)
+    raise SystemExit(2) from None
 
 Document = dict[str, Any]
 
@@ -182,5 +186,20 @@ def device_name(device: Any) -> str:
     return _DEVICES.get(name, name)
 
 
+def asked(arguments: list[str]) -> Document | None:
+    """The request on standard input; None where there is none, or nowhere to answer."""
+    if len(arguments) != 1 or sys.stdin.isatty():
+        return None
+    try:
+        found: Document = json.load(sys.stdin)
+    except ValueError:
+        return None
+    return found
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps(examine(json.load(sys.stdin))))
+    request = asked(sys.argv[1:])
+    if request is None:
+        print("error: Not to be started by hand. Run: python check_on_mac.py", file=sys.stderr)
+        raise SystemExit(2)
+    Path(sys.argv[1]).write_text(json.dumps(examine(request)))

@@ -110,3 +110,9 @@ def test_the_report_is_json(package: Package) -> None:
         "largest": 3.0,
         "finite": True,
     }
+
+
+def test_one_run_is_one_run(package: Package) -> None:
+    one, two = [_batch(1, 2, 0, 1)], [_batch(1, 2, 0, 1), _batch(0, 0, 0, 0)]
+    assert render_ranges(range_report(package, one)).startswith("1 run, ")
+    assert render_ranges(range_report(package, two)).startswith("2 runs, ")

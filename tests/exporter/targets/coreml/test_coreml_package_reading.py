@@ -117,6 +117,10 @@ def test_what_is_no_package(package: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path, tmp_path / "file", package / MODEL):
         with pytest.raises(UserError, match="is no Core ML package"):
             open_package(path)
+    folder = tmp_path / "empty.mlpackage"
+    folder.mkdir()
+    with pytest.raises(UserError, match=r"package: it has no Manifest\.json\. Copy the whole"):
+        open_package(folder)
 
 
 def test_files_that_are_missing_or_not_known(package: Path, tmp_path: Path) -> None:
@@ -126,7 +130,7 @@ def test_files_that_are_missing_or_not_known(package: Path, tmp_path: Path) -> N
     _refused(copy, "it has a file that no package has: Data/other.bin")
     copy = with_file(package, tmp_path, ".DS_Store", b"")
     (copy / WEIGHTS).unlink()
-    _refused(copy, "its Manifest.json lists [")
+    _refused(copy, "its weights are missing")
     copy = with_file(package, tmp_path, ".DS_Store", b"")
     (copy / MODEL).unlink()
     _refused(copy, f"{MODEL} is missing")
@@ -139,7 +143,7 @@ def test_a_package_without_large_constants(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
     open_package(path)
     folder.rmdir()
-    _refused(path, "its Manifest.json lists [")
+    _refused(path, "its weights are missing")
 
 
 def test_damaged_manifests(package: Path, tmp_path: Path) -> None:
@@ -163,7 +167,7 @@ def test_damaged_manifests(package: Path, tmp_path: Path) -> None:
         lambda m: m["itemInfoEntries"].update(more={"path": "com.apple.CoreML/more"}),
         lambda m: m["itemInfoEntries"][weights].update(path="com.apple.CoreML/others"),
     ):
-        _refused(changed(change), "its Manifest.json lists [")
+        _refused(changed(change), "its Manifest.json lists com.apple.CoreML/mo")
 
 
 def test_a_damaged_model(package: Path, tmp_path: Path) -> None:

@@ -93,6 +93,26 @@ def test_on_this_machine(folder: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
+@pytest.mark.parametrize(
+    ("python", "words", "message"),
+    [
+        ((), (), "Not to be started by hand. Run: python check_on_mac.py"),
+        ((), ("answer.json",), "Not to be started by hand. Run: python check_on_mac.py"),
+        (("-S",), (), "numpy is not installed. Run: pip install coremltools numpy"),
+    ],
+)
+def test_the_second_script_is_not_for_hands(
+    python: tuple[str, ...], words: tuple[str, ...], message: str, folder: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-I", *python, str(folder / "predict_on_mac.py"), *words]
+    ended = subprocess.run(
+        command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == f"error: {message}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_scripts_are_written_whole(folder: Path, tmp_path: Path) -> None:
     assert [path.name for path in write_scripts(tmp_path)] == list(SCRIPTS)
     for name, content in SCRIPTS.items():

@@ -58,7 +58,7 @@ def test_paths_are_those_of_the_hub() -> None:
 
 @pytest.mark.parametrize(("precision", "flavour"), [("int5", "portable"), ("int8", "swift")])
 def test_unknown_names_are_refused(precision: str, flavour: str) -> None:
-    with pytest.raises(UserError, match="leads to no artifact"):
+    with pytest.raises(UserError, match="is not known to onnx"):
         choose_artifacts(("onnx",), (precision,), (flavour,))
 
 
