@@ -8,13 +8,14 @@ INTENTS := exporter/examples/intents/clinc_test.tsv.gz
 # CPU-only PyTorch instead of PyPI's CUDA build: make setup TORCH=cpu
 TORCH ?= default
 
-.PHONY: help setup demo test test-slow lint lock clean
+.PHONY: help setup native demo test test-slow lint lock clean
 
 help:
 	@echo "make demo       set up, export, verify and measure the example and base-size models"
 	@echo "make test       set up and run the tests (about 10 minutes)"
 	@echo "make test-slow  the tests that need full-size models or minutes"
 	@echo "make setup      only install into .venv (TORCH=cpu: without CUDA)"
+	@echo "make native     build the native runners for phones, this machine and the emulated Arm device"
 	@echo "make lint       style and types"
 	@echo "make lock       renew requirements.lock from pyproject.toml"
 
@@ -33,6 +34,9 @@ setup: .venv/installed-$(TORCH)
 .venv/installed-cpu: requirements.lock pyproject.toml .venv/uv-$(UV_VERSION)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --torch-backend cpu --editable .[dev]
 	@touch $@
+
+native: setup
+	$(BIN)/python -m runtime_bench.native.set_up
 
 demo: setup
 	$(BIN)/squeezebert-export build example:intents $(OUT)/intents --target onnx,executorch \
@@ -65,4 +69,4 @@ lock: .venv/uv-$(UV_VERSION)
 		--extra dev pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv $(OUT)
+	rm -rf .venv .native $(OUT)

@@ -9,3 +9,8 @@ The commands of ``squeezebert-bench`` are thin. The same in Python:
         schedule.execute(plan, device, writer.write, progress=print)
     content = report.content.build_content(results.read_results(path))
 """
+
+import os
+
+# As in exporter/__init__.py. Here its thread would compute beside what is measured, too.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from runtime_bench.plan import Case, Entry
-from runtime_bench.results import CheckRecord
+from runtime_bench.records import CheckRecord
 
 
 def comparisons(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:

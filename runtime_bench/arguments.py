@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from runtime_bench.comparison import command as comparison
 from runtime_bench.plan import DEFAULT_LENGTHS, Settings
 from runtime_bench.profiling import command as profile
 
@@ -22,6 +23,8 @@ examples:
   squeezebert-bench run out/mnli:onnx/model_int8.onnx --baseline out/mnli:onnx/model.onnx
   squeezebert-bench run out/mnli --baseline out/stock-bert --dry-run
   squeezebert-bench run out/mnli --baseline out/stock-bert --resume
+  squeezebert-bench run out/mnli --baseline out/stock-bert --device adb --cores big
+  squeezebert-bench run out/mnli --device arm64 --lengths 128 --gate-instructions before.jsonl
 
 how it measures:
   baseline   what every artifact is compared with: ratios say how many times as fast it is
@@ -33,13 +36,17 @@ how it measures:
   peak       the machine's fp32 matrix products, measured beside: what could be reached at most
 
 Every artifact runs in a process of its own, and one at a time computes. Every sample goes into the
-results file as it comes: after an interruption the same command with --resume goes on.
+results file as it comes: after an interruption or a lost cable the same command with --resume goes
+on. Phones (adb) and host:native compute with the native runners, and their outputs are compared
+with this machine's before anything is timed. The emulated Arm device (arm64) counts executed
+instructions in place of timing. Both need: make native
 """
 
 _REPORT_EXAMPLES = """\
 examples:
   squeezebert-bench report results.jsonl
   squeezebert-bench report results.jsonl --format markdown,html --out out/report
+  squeezebert-bench report results.jsonl --format ladder
 
 in the tables:
   median, p90, p99   milliseconds for one text: half, 90 % and 99 % of the runs took no longer
@@ -109,7 +116,14 @@ def command_line() -> argparse.ArgumentParser:
         metavar="FILE",
         help="the results file (default: results.jsonl)",
     )
-    run.add_argument("--device", default="host", help="see: squeezebert-bench devices")
+    run.add_argument(
+        "--device",
+        type=_names,
+        default=["host"],
+        metavar="DEVICES",
+        help="where, with commas for several at once: host, host:native, adb:SERIAL, arm64:PROFILE "
+        "(default: host; see: squeezebert-bench devices)",
+    )
     run.add_argument(
         "--blocks",
         type=int,
@@ -131,6 +145,47 @@ def command_line() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"a warm-up ends after this, steady or not (default: {default.warm_up_limit:g})",
     )
+    run.add_argument(
+        "--most-blocks",
+        type=int,
+        default=None,
+        metavar="N",
+        help="rounds are added up to this number while a ratio's interval is wider than "
+        f"{100 * default.interval_goal:g} %% to either side (default: twice --blocks)",
+    )
+    run.add_argument(
+        "--cores",
+        default=default.cores,
+        help="of a phone: big, middle, little, or all, which binds to none (default: all)",
+    )
+    run.add_argument(
+        "--starts",
+        type=int,
+        default=None,
+        metavar="N",
+        help="cold and warm starts of every artifact (default: 3 on phones, 0 elsewhere)",
+    )
+    run.add_argument(
+        "--pause-limit",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="how long a device that became slower may cool before the round is measured again; "
+        "0: do not watch (default: 120 on phones, 0 elsewhere)",
+    )
+    run.add_argument(
+        "--despite-gates",
+        action="store_true",
+        help="measure a device that is too hot, too empty or too busy all the same",
+    )
+    run.add_argument(
+        "--gate-instructions",
+        type=Path,
+        default=None,
+        metavar="RESULTS",
+        help="for --device arm64: exit with 1 if an artifact executes more instructions than in "
+        "these earlier results",
+    )
     _add_step_limit(run)
     _add_seed(run)
     run.add_argument("--resume", action="store_true", help="go on with an interrupted run")
@@ -150,7 +205,8 @@ def command_line() -> argparse.ArgumentParser:
         "--format",
         type=_names,
         default=["terminal", "markdown", "html"],
-        help="terminal, markdown (report.md), html (report.html), with commas (default: all)",
+        help="terminal, markdown (report.md), html (report.html), ladder (ladder.html, the paper's "
+        "table on this device), with commas (default: the first three)",
     )
 
     profiled = _command(
@@ -163,6 +219,9 @@ def command_line() -> argparse.ArgumentParser:
     profile.add_options(profiled)
     _add_step_limit(profiled)
     _add_seed(profiled)
+
+    compared = _command(commands, "compare", comparison.SUMMARY, comparison.EXAMPLES)
+    comparison.add_options(compared)
 
     _command(commands, "devices", "where measurements can run", _DEVICES_EXAMPLES)
     return parser

@@ -22,3 +22,15 @@ class RunnerError(BenchError):
     """A runner died, hung, or gave a wrong answer (exit code 1): its entry is out of the run."""
 
     exit_code = 1
+
+
+class DeviceError(BenchError):
+    """The device is gone (exit code 1): the run stops, and what was measured is kept."""
+
+    exit_code = 1
+
+
+class GateError(BenchError):
+    """The device is in no state to be measured (exit code 1)."""
+
+    exit_code = 1

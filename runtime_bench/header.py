@@ -9,7 +9,7 @@ from runtime_bench.devices.base import BenchWarning, Device
 from runtime_bench.errors import InputError
 from runtime_bench.flops import nominal_flops
 from runtime_bench.plan import PEAK_PRODUCT, Entry, Plan
-from runtime_bench.results import RunRecord
+from runtime_bench.records import RunRecord
 
 
 def run_record(plan: Plan, device: Device, command: Sequence[str]) -> RunRecord:

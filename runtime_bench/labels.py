@@ -55,3 +55,14 @@ def unique_labels(pairs: Sequence[tuple[Bundle, Artifact]]) -> list[str]:
                 for index in places:
                     labels[index] = f"{label} [{detail[index]}]"
     return labels
+
+
+def cpu_list(cpus: Sequence[int]) -> str:
+    """Runs of cores in short: ``0-3,6``."""
+    parts: list[list[int]] = []
+    for cpu in sorted(set(cpus)):
+        if parts and cpu == parts[-1][-1] + 1:
+            parts[-1].append(cpu)
+        else:
+            parts.append([cpu])
+    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)

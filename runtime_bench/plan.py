@@ -9,8 +9,11 @@ from runtime_bench.bundles import Artifact, Bundle, check_hashes, read_bundle
 from runtime_bench.errors import InputError
 from runtime_bench.labels import unique_labels
 from runtime_bench.runners.protocol import LEAD_IN_SECONDS
+from runtime_bench.stability import INTERVAL_LIMIT
 
 DEFAULT_LENGTHS = (32, 128, 384)
+#: The entry that measures the machine: its id, and its target.
+PEAK = "peak"
 PEAK_TARGET = "sgemm"
 # The size of a feed-forward product of the models measured here, long enough (5 to 10 ms) that
 # the cost of a call does not show. Rows, inner size, columns.
@@ -41,15 +44,23 @@ class Case:
 class Settings:
     """How long and how carefully. Times in seconds.
 
-    ``blocks`` is even: every forward order is followed by its reverse (A B B A).
-    ``step_limit`` is the time after which a runner that does not answer counts as hung.
+    ``blocks`` is even: every forward order is followed by its reverse (A B B A). Rounds are added
+    in such pairs, up to ``most_blocks`` (0: twice ``blocks``), while an interval is wider than
+    ``interval_goal`` to either side. ``step_limit`` is the time after which a runner that does not
+    answer counts as hung. ``cores``: the cluster that computes. ``starts`` and ``pause_limit`` as
+    in ``Usual``.
     """
 
     blocks: int = 10
+    most_blocks: int = 0
+    interval_goal: float = INTERVAL_LIMIT
     seconds_per_block: float = 0.5
     minimum_iterations: int = 3
     warm_up_limit: float = 10.0
     step_limit: float = 120.0
+    cores: str = "all"
+    starts: int = 0
+    pause_limit: float = 0.0
     seed: int = 0
 
 
@@ -129,7 +140,7 @@ def make_plan(
             zip(unique_labels(chosen), chosen, strict=True), start=1
         )
     ]
-    entries.append(Entry("peak", "fp32 matrix product (peak)", ("peak",), PEAK_TARGET, None, None))
+    entries.append(Entry(PEAK, "fp32 matrix product (peak)", ("peak",), PEAK_TARGET, None, None))
     return Plan(device, tuple(entries), kept, tuple(sorted(set(threads))), settings, tuple(notices))
 
 
@@ -141,6 +152,7 @@ def estimated_seconds(plan: Plan) -> float:
     settings = plan.settings
     per_entry = (settings.seconds_per_block + LEAD_IN_SECONDS) * (settings.blocks + 2)
     loads = 2.0 * len(plan.entries) * len(plan.threads)
+    loads += 2 * settings.starts * 2.0 * (len(plan.entries) - 1) * len(plan.threads)
     return loads + per_entry * len(plan.entries) * len(plan.lengths) * len(plan.threads)
 
 
@@ -158,6 +170,14 @@ def _check_settings(
             f"--seconds-per-block {settings.seconds_per_block:g} is not above zero.",
             "Give for example --seconds-per-block 0.5.",
         )
+    most = settings.most_blocks
+    if most and (most < settings.blocks or most % 2):
+        raise InputError(
+            f"--most-blocks {settings.most_blocks} cannot be used with --blocks {settings.blocks}.",
+            "Give an even number that is not smaller.",
+        )
+    if settings.starts < 0 or settings.pause_limit < 0:
+        raise InputError("--starts and --pause-limit are not below zero.", "0 leaves them out.")
     limits: Mapping[str, Sequence[int] | None] = {"--lengths": lengths, "--threads": threads}
     for option, values in limits.items():
         if values is not None and (not values or min(values) < 1):

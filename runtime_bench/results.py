@@ -1,171 +1,58 @@
-"""The result record, ``squeezebert-record/1``: one JSON object a line, every sample kept.
+"""Results files: one record (records.py) a line, every sample kept.
 
 A file holds one run. Its first line is the ``run`` record (plan, device, versions, artifacts with
-their hashes); then follow ``load``, ``warm_up``, ``check``, ``block``, ``failure`` and ``resume``
-records in the order in which things happened, and ``end``. The JSON Schema is
-``schema/record.schema.json``. Lines are only ever appended, so an interrupted run keeps what it
-measured; a last line that was cut off is dropped when the run goes on.
+their hashes); then follow the other records in the order in which things happened, and ``end``.
+Lines are only ever appended, so an interrupted run keeps what it measured; a last line that was cut
+off is dropped when the run goes on.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO, TypeVar
+from typing import TextIO, TypeVar
 
 from runtime_bench.devices.base import BenchWarning
 from runtime_bench.errors import InputError
-
-SCHEMA = "squeezebert-record/1"
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """The head of a file. Times are UTC, ISO 8601; ``entries`` as ``entry_document`` gives them."""
-
-    started: str
-    command: tuple[str, ...]
-    device: Mapping[str, Any]
-    versions: Mapping[str, str]
-    lengths: tuple[int, ...]
-    threads: tuple[int, ...]
-    settings: Mapping[str, Any]
-    entries: tuple[Mapping[str, Any], ...]
-    warnings: tuple[BenchWarning, ...]
-    notices: tuple[str, ...]
-    kind: str = "run"
-
-
-@dataclass(frozen=True)
-class LoadRecord:
-    """A model was opened. ``rss_before_bytes`` is what the runner itself took before that."""
-
-    entry: str
-    threads: int
-    load_ns: int
-    rss_before_bytes: int
-    peak_rss_bytes: int
-    versions: Mapping[str, str]
-    kind: str = "load"
-
-
-@dataclass(frozen=True)
-class WarmUpRecord:
-    """The first inference at a length, its outputs, and the runs until the time was steady."""
-
-    entry: str
-    length: int
-    threads: int
-    first_inference_ns: int
-    steady: bool
-    wall_ns: tuple[int, ...]
-    outputs: Mapping[str, Any]
-    kind: str = "warm_up"
-
-
-@dataclass(frozen=True)
-class CheckRecord:
-    """Outputs of an artifact beside those of ``reference``, another artifact of the same bundle.
-
-    None: the outputs cannot be compared.
-    """
-
-    entry: str
-    reference: str
-    length: int
-    threads: int
-    cosine: float | None
-    largest_difference: float | None
-    kind: str = "check"
-
-
-@dataclass(frozen=True)
-class BlockRecord:
-    """Samples of one entry in one round: wall and CPU nanoseconds of every inference, in order.
-
-    ``position`` is the place in the round's order. ``other_load`` is the number of cores that
-    other processes kept busy during the block, ``stolen`` the cores the hypervisor took.
-    ``lead_in_ns`` are the first runs after the other entries computed; statistics leave them out.
-    """
-
-    entry: str
-    length: int
-    threads: int
-    round: int
-    position: int
-    started: str
-    lead_in_ns: tuple[int, ...]
-    wall_ns: tuple[int, ...]
-    cpu_ns: tuple[int, ...]
-    peak_rss_bytes: int
-    other_load: float
-    stolen: float
-    kind: str = "block"
-
-
-@dataclass(frozen=True)
-class FailureRecord:
-    """An entry that is out of the run from here on, and why."""
-
-    entry: str
-    threads: int
-    length: int | None
-    stage: str
-    reason: str
-    kind: str = "failure"
-
-
-@dataclass(frozen=True)
-class ResumeRecord:
-    """The run was interrupted before this line and goes on after it."""
-
-    started: str
-    warnings: tuple[BenchWarning, ...]
-    kind: str = "resume"
-
-
-@dataclass(frozen=True)
-class EndRecord:
-    """Everything that was planned was measured, apart from the ``failed`` entries."""
-
-    ended: str
-    failed: tuple[str, ...]
-    kind: str = "end"
-
-
-Record = (
-    RunRecord
-    | LoadRecord
-    | WarmUpRecord
-    | CheckRecord
-    | BlockRecord
-    | FailureRecord
-    | ResumeRecord
-    | EndRecord
+from runtime_bench.records import (
+    KINDS,
+    SCHEMA,
+    BlockRecord,
+    CheckRecord,
+    ConditionsRecord,
+    EndRecord,
+    FailureRecord,
+    InstructionsRecord,
+    LoadRecord,
+    PauseRecord,
+    Record,
+    ResumeRecord,
+    RunRecord,
+    StartRecord,
+    WarmUpRecord,
 )
+
 _R = TypeVar("_R")
-_KINDS: Mapping[str, type[Any]] = {
-    "run": RunRecord,
-    "load": LoadRecord,
-    "warm_up": WarmUpRecord,
-    "check": CheckRecord,
-    "block": BlockRecord,
-    "failure": FailureRecord,
-    "resume": ResumeRecord,
-    "end": EndRecord,
-}
 
 
 @dataclass(frozen=True)
 class Results:
-    """A results file in memory. ``cut_off`` says that its last line was incomplete."""
+    """A results file in memory. ``cut_off`` says that its last line was incomplete.
+
+    ``blocks`` are those that count; ``dropped_blocks`` those of rounds that were measured again.
+    """
 
     run: RunRecord
     loads: tuple[LoadRecord, ...] = ()
     warm_ups: tuple[WarmUpRecord, ...] = ()
     checks: tuple[CheckRecord, ...] = ()
+    starts: tuple[StartRecord, ...] = ()
     blocks: tuple[BlockRecord, ...] = ()
+    dropped_blocks: tuple[BlockRecord, ...] = ()
+    conditions: tuple[ConditionsRecord, ...] = ()
+    pauses: tuple[PauseRecord, ...] = ()
+    instructions: tuple[InstructionsRecord, ...] = ()
     failures: tuple[FailureRecord, ...] = ()
     resumes: tuple[ResumeRecord, ...] = ()
     ends: tuple[EndRecord, ...] = ()
@@ -237,12 +124,24 @@ def read_results(path: Path) -> Results:
             f"Measure again with: squeezebert-bench run BUNDLE --out {path}",
         )
     rest = records[1:]
+    pauses = _of(rest, PauseRecord)
+    dropped = {(pause.length, pause.threads, pause.dropped) for pause in pauses}
+    kept: list[BlockRecord] = []
+    left_out: list[BlockRecord] = []
+    for block in _of(rest, BlockRecord):
+        out = (block.length, block.threads, block.round) in dropped
+        (left_out if out else kept).append(block)
     return Results(
         run=records[0],
         loads=_of(rest, LoadRecord),
         warm_ups=_of(rest, WarmUpRecord),
         checks=_of(rest, CheckRecord),
-        blocks=_of(rest, BlockRecord),
+        starts=_of(rest, StartRecord),
+        blocks=tuple(kept),
+        dropped_blocks=tuple(left_out),
+        conditions=_of(rest, ConditionsRecord),
+        pauses=pauses,
+        instructions=_of(rest, InstructionsRecord),
         failures=_of(rest, FailureRecord),
         resumes=_of(rest, ResumeRecord),
         ends=_of(rest, EndRecord),
@@ -259,7 +158,7 @@ def _record(path: Path, number: int, line: str) -> Record:
         values = json.loads(line)
         if values.pop("schema") != SCHEMA:
             raise ValueError(f"the schema is not {SCHEMA}")
-        kind = _KINDS[values["kind"]]
+        kind = KINDS[values["kind"]]
         if "warnings" in values:
             values["warnings"] = [BenchWarning(**item) for item in values["warnings"]]
         frozen = {

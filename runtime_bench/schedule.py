@@ -1,29 +1,40 @@
-"""Who computes when: interleaving, warm-up, resume, and what happens when a runner fails."""
+"""Who computes when: interleaving, warm-up, pauses, resume, and what follows a failure."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 
 from runtime_bench.agreement import compare, comparisons
-from runtime_bench.devices.base import Device, Snapshot
+from runtime_bench.devices.base import Conditions, Device
 from runtime_bench.errors import RunnerError
 from runtime_bench.header import gate_warnings, utc_now
-from runtime_bench.inputs import golden_inputs
-from runtime_bench.plan import PEAK_PRODUCT, Case, Entry, Plan
-from runtime_bench.results import (
+from runtime_bench.loaded_models import LoadedModels
+from runtime_bench.plan import PEAK, Case, Entry, Plan
+from runtime_bench.records import (
     BlockRecord,
+    ConditionsRecord,
     EndRecord,
     FailureRecord,
-    LoadRecord,
+    PauseRecord,
     Record,
-    Results,
     ResumeRecord,
-    WarmUpRecord,
 )
-from runtime_bench.runners.client import Answer, Runner
+from runtime_bench.results import Results
+from runtime_bench.right_answers import RightAnswers
+from runtime_bench.rounds import Rounds
+from runtime_bench.runners.client import Answer
+from runtime_bench.throttling import slowed
 
 Write = Callable[[Record], None]
 Progress = Callable[[str], None]
+Sleep = Callable[[float], None]
+
+# Starts are measured at the length nearest to this.
+START_LENGTH = 128
+# Seconds between two looks at a device that cools, and how often a case waits for that at most.
+PAUSE_STEP = 10.0
+MOST_PAUSES = 3
 
 
 def order(entries: Sequence[Entry], forward: bool) -> list[Entry]:
@@ -36,21 +47,31 @@ def order(entries: Sequence[Entry], forward: bool) -> list[Entry]:
 
 
 def execute(
-    plan: Plan, device: Device, write: Write, progress: Progress, earlier: Results | None = None
+    plan: Plan,
+    device: Device,
+    write: Write,
+    progress: Progress,
+    earlier: Results | None = None,
+    *,
+    host: Device | None = None,
+    sleep: Sleep = time.sleep,
 ) -> tuple[str, ...]:
     """Measure what ``plan`` asks for and ``earlier`` does not hold yet.
 
     Returns the ids of the entries that failed. Each entry has its own long-lived process; one
-    process computes at any time. Processes are ended on every way out, Ctrl-C included.
+    process computes at any time. Processes are ended on every way out, Ctrl-C included. ``host``:
+    where the right outputs come from; without it only artifacts of a bundle are compared.
+    Raises DeviceError when the device is gone; what was measured until then has been written.
     """
     if earlier is not None:
         write(ResumeRecord(utc_now(), gate_warnings(plan, device)))
-    run = _Run(plan, device, write, progress, earlier)
+    run = _Run(plan, device, write, progress, earlier, host, sleep)
     for threads in plan.threads:
         cases = [case for case in plan.cases() if case.threads == threads and run.missing(case)]
         if not cases:
             continue
         try:
+            run.start_repeatedly(threads)
             run.load(threads)
             for case in cases:
                 run.measure(case)
@@ -59,14 +80,6 @@ def execute(
     failed = tuple(sorted(run.failed))
     write(EndRecord(utc_now(), failed))
     return failed
-
-
-@dataclass
-class _Holding:
-    """A runner and the entry whose model it holds."""
-
-    entry: Entry
-    runner: Runner
 
 
 class _Run:
@@ -79,26 +92,51 @@ class _Run:
         write: Write,
         progress: Progress,
         earlier: Results | None,
+        host: Device | None,
+        sleep: Sleep,
     ) -> None:
         self._plan, self._device, self._write, self._progress = plan, device, write, progress
+        self._sleep = sleep
         self._settings = plan.settings
-        self._held: dict[str, _Holding] = {}
+        answers = None if host is None else RightAnswers(plan, host)
+        self._models = LoadedModels(plan, device, answers)
+        self._conditions = Conditions()
         self.failed = {record.entry for record in earlier.failures} if earlier else set()
-        # For each case and round: which entries were measured, and at which position.
-        self._rounds: dict[Case, dict[int, dict[str, int]]] = defaultdict(lambda: defaultdict(dict))
-        for block in earlier.blocks if earlier else ():
-            case = Case(block.length, block.threads)
-            self._rounds[case][block.round][block.entry] = block.position
+        self._rounds: dict[Case, Rounds] = defaultdict(lambda: Rounds(plan, self.failed))
+        for block in (*earlier.blocks, *earlier.dropped_blocks) if earlier else ():
+            self._rounds[Case(block.length, block.threads)].add(block)
+        for pause in earlier.pauses if earlier else ():
+            self._rounds[Case(pause.length, pause.threads)].drop(pause.dropped)
+        self._started = (
+            {(item.entry, item.threads, item.repeat, item.cold) for item in earlier.starts}
+            if earlier
+            else set()
+        )
 
     def missing(self, case: Case) -> int:
-        """How many complete rounds ``case`` still needs.
+        """How many complete rounds ``case`` still needs."""
+        return self._rounds[case].missing()
 
-        A round that was cut in the middle is measured again under a new number, since only
-        blocks measured side by side are paired; its samples stay in the file.
-        """
-        if all(entry.id in self.failed for entry in self._plan.entries):
-            return 0
-        return max(0, self._settings.blocks - len(self._complete(case)))
+    def start_repeatedly(self, threads: int) -> None:
+        """Cold and warm starts in turns, each in a process of its own."""
+        length = min(self._plan.lengths, key=lambda length: (abs(length - START_LENGTH), length))
+        for repeat in range(self._settings.starts):
+            for entry in order(self._plan.entries, repeat % 2 == 0):
+                for cold in (True, False):
+                    this = (entry.id, threads, repeat, cold)
+                    if entry.bundle is None or entry.id in self.failed or this in self._started:
+                        continue
+                    temperature = "cold" if cold else "warm"
+                    self._progress(f"{_threads(threads)}: {temperature} start of {entry.label}")
+                    try:
+                        self._write(self._models.start(entry, Case(length, threads), repeat, cold))
+                    except RunnerError as error:
+                        self._fail(entry, threads, None, "start", error)
+                    finally:
+                        self._models.release(entry)
+
+    def close(self) -> None:
+        self._models.close()
 
     def load(self, threads: int) -> None:
         for entry in self._plan.entries:
@@ -106,75 +144,80 @@ class _Run:
                 continue
             self._progress(f"{_threads(threads)}: loading {entry.label}")
             try:
-                self._write(self._load(entry, threads))
+                self._write(self._models.load(entry, threads))
             except RunnerError as error:
                 self._fail(entry, threads, None, "load", error)
 
     def measure(self, case: Case) -> None:
         where = f"{_threads(case.threads)}, {case.length} tokens"
         self._warm_up(case, where)
-        total = self._settings.blocks
-        while missing := self.missing(case):
-            measured = self._rounds[case]
-            index = max(measured, default=-1) + 1  # numbers are never reused
-            forward = self._goes_forward(case)
+        self._observe(case)
+        rounds = self._rounds[case]
+        pauses = 0
+        while missing := rounds.missing():
+            total = len(rounds.complete()) + missing
+            index, forward = rounds.next_number(), rounds.goes_forward()
             self._progress(f"{where}: round {total - missing + 1} of {total}")
             for position, entry in enumerate(order(self._alive(), forward)):
                 try:
-                    self._write(self._block(entry, case, index, position))
-                    measured[index][entry.id] = position
+                    block = self._models.block(entry, case, index, position)
+                    self._write(block)
+                    rounds.add(block)
                 except RunnerError as error:
                     self._fail(entry, case.threads, case.length, "block", error)
+            self._observe(case)
+            if pauses < MOST_PAUSES and (reason := self._slowed(rounds, index)):
+                pauses += 1
+                self._write(self._pause(where, case, rounds, index, reason))
+                rounds.drop(index)
 
-    def close(self) -> None:
-        for holding in self._held.values():
-            holding.runner.close()
-        self._held.clear()
+    def _observe(self, case: Case) -> None:
+        """Write how the device is, where it tells."""
+        self._conditions = self._device.conditions()
+        if self._conditions != Conditions():
+            self._write(
+                ConditionsRecord(utc_now(), case.length, case.threads, asdict(self._conditions))
+            )
 
-    def _complete(self, case: Case) -> list[Mapping[str, int]]:
-        """The rounds that every entry still in the run was measured in."""
-        expected = {entry.id for entry in self._plan.entries} - self.failed
-        return [measured for measured in self._rounds[case].values() if expected <= set(measured)]
+    def _slowed(self, rounds: Rounds, number: int) -> str:
+        """Why the round has to be measured again; "" where it need not, or nobody watches."""
+        if not self._settings.pause_limit:
+            return ""
+        return slowed([*rounds.complete(number), rounds.blocks(number)], PEAK, self._conditions)
 
-    def _goes_forward(self, case: Case) -> bool:
-        """Whether the next round goes forward: the direction that complete rounds have less of.
+    def _pause(
+        self, where: str, case: Case, rounds: Rounds, number: int, reason: str
+    ) -> PauseRecord:
+        """Wait until the device is as fast as at first, or the limit is over."""
+        waited, recovered = 0.0, False
+        while not recovered and waited < self._settings.pause_limit:
+            self._progress(f"{where}: {reason}; waiting for the device to cool ({waited:.0f} s)")
+            self._sleep(PAUSE_STEP)
+            waited += PAUSE_STEP
+            self._observe(case)
+            probe = self._probe(case, number)
+            recovered = not slowed([*rounds.complete(number), probe], PEAK, self._conditions)
+        return PauseRecord(utc_now(), case.length, case.threads, number, reason, waited, recovered)
 
-        Not by the round's number: a round that was cut takes a number but counts for nothing.
-        """
-        complete = self._complete(case)
-        forward = 0
-        for measured in complete:
-            places = [measured[entry.id] for entry in self._plan.entries if entry.id in measured]
-            forward += places == sorted(places)
-        return 2 * forward <= len(complete)
+    def _probe(self, case: Case, number: int) -> dict[str, BlockRecord]:
+        """A block of the matrix product that counts for nothing; {} where it is out of the run."""
+        for entry in self._alive():
+            if entry.id == PEAK:
+                try:
+                    return {PEAK: self._models.block(entry, case, number, 0)}
+                except RunnerError as error:
+                    self._fail(entry, case.threads, case.length, "block", error)
+        return {}
 
     def _alive(self) -> list[Entry]:
-        return [entry for entry in self._plan.entries if entry.id in self._held]
-
-    def _load(self, entry: Entry, threads: int) -> LoadRecord:
-        if entry.bundle is None or entry.artifact is None:
-            address = "x".join(str(size) for size in PEAK_PRODUCT)
-        else:
-            files = [file.path for file in entry.artifact.files]
-            address = self._device.stage(entry.bundle.folder, entry.artifact.path, files)
-        runner = self._device.start(entry.target, self._settings.step_limit)
-        self._held[entry.id] = _Holding(entry, runner)
-        answer = self._request(entry, {"command": "load", "model": address, "threads": threads})
-        return LoadRecord(
-            entry=entry.id,
-            threads=threads,
-            load_ns=answer["load_ns"],
-            rss_before_bytes=answer["rss_before_bytes"],
-            peak_rss_bytes=answer["peak_rss_bytes"],
-            versions=runner.versions,
-        )
+        return [entry for entry in self._plan.entries if self._models.holds(entry)]
 
     def _warm_up(self, case: Case, where: str) -> None:
         outputs: dict[str, Mapping[str, Answer]] = {}
         for entry in self._alive():
             self._progress(f"{where}: warming up {entry.label}")
             try:
-                record = self._warm_up_entry(entry, case)
+                record = self._models.warm_up(entry, case)
             except RunnerError as error:
                 self._fail(entry, case.threads, case.length, "warm-up", error)
                 continue
@@ -183,77 +226,15 @@ class _Run:
         for entry, reference in comparisons(self._alive()):
             self._write(compare(entry, reference, case, outputs))
 
-    def _warm_up_entry(self, entry: Entry, case: Case) -> WarmUpRecord:
-        inputs = golden_inputs(entry, case.length, self._settings.seed)
-        prepared = self._request(entry, {"command": "prepare", "inputs": inputs})
-        broken = [name for name, value in prepared["outputs"].items() if not value["finite"]]
-        if broken:
-            raise RunnerError(
-                f"The output {broken[0]} is not finite.",
-                "Prove the bundle with: squeezebert-export verify BUNDLE",
-            )
-        limit = self._settings.warm_up_limit
-        warm = self._request(entry, {"command": "warm_up", "limit_s": limit}, limit)
-        return WarmUpRecord(
-            entry=entry.id,
-            length=case.length,
-            threads=case.threads,
-            first_inference_ns=prepared["first_inference_ns"],
-            steady=warm["steady"],
-            wall_ns=tuple(warm["wall_ns"]),
-            outputs=prepared["outputs"],
-        )
-
-    def _block(self, entry: Entry, case: Case, index: int, position: int) -> BlockRecord:
-        started, before = utc_now(), self._device.snapshot()
-        seconds = self._settings.seconds_per_block
-        answer = self._request(
-            entry,
-            {
-                "command": "block",
-                "seconds": seconds,
-                "minimum_iterations": self._settings.minimum_iterations,
-            },
-            seconds,
-        )
-        own = (sum(answer["lead_in_cpu_ns"]) + sum(answer["cpu_ns"])) / 1e9
-        other, stolen = _loads(before, self._device.snapshot(), own)
-        return BlockRecord(
-            entry=entry.id,
-            length=case.length,
-            threads=case.threads,
-            round=index,
-            position=position,
-            started=started,
-            lead_in_ns=tuple(answer["lead_in_ns"]),
-            wall_ns=tuple(answer["wall_ns"]),
-            cpu_ns=tuple(answer["cpu_ns"]),
-            peak_rss_bytes=answer["peak_rss_bytes"],
-            other_load=other,
-            stolen=stolen,
-        )
-
-    def _request(self, entry: Entry, command: Mapping[str, object], seconds: float = 0) -> Answer:
-        limit = self._settings.step_limit + seconds
-        return self._held[entry.id].runner.request(command, limit)
-
     def _fail(
         self, entry: Entry, threads: int, length: int | None, stage: str, error: RunnerError
     ) -> None:
-        """The entry is out of the rest of the run; the others go on."""
-        holding = self._held.pop(entry.id, None)
-        if holding is not None:
-            holding.runner.close()
+        """The entry is out of the rest of the run, and the others go on, if the device is there."""
+        self._models.release(entry)
+        self._device.check_alive()
         self.failed.add(entry.id)
         self._write(FailureRecord(entry.id, threads, length, stage, str(error)))
         self._progress(f"failed: {entry.label}: {error}")
-
-
-def _loads(before: Snapshot, after: Snapshot, own: float) -> tuple[float, float]:
-    """Cores kept busy by other processes, and cores stolen, between two snapshots."""
-    elapsed = max(after.at - before.at, 1e-9)
-    other = max(0.0, after.busy - before.busy - own) / elapsed
-    return round(other, 3), round((after.stolen - before.stolen) / elapsed, 3)
 
 
 def _threads(count: int) -> str:

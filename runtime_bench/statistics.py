@@ -101,12 +101,29 @@ def ratio(baseline: Blocks, subject: Blocks, *, seed: int = 0) -> Ratio:
     ratios = _weighted_medians([baseline[index] for index in rounds], weights)
     ratios = ratios / _weighted_medians([subject[index] for index in rounds], weights)
     interval = _expanded_percentiles(ratios, len(rounds))
-    verdict = "undecided"
-    if interval.low > 1:
-        verdict = "faster"
-    elif interval.high < 1:
-        verdict = "slower"
-    return Ratio(value, interval, len(rounds), verdict)
+    return Ratio(value, interval, len(rounds), _verdict(interval))
+
+
+def independent_ratio(before: Blocks, after: Blocks, *, seed: int = 0) -> Ratio:
+    """Ratio of the medians of two runs whose rounds were not measured side by side.
+
+    Like ``ratio``, with ``before`` as the baseline, but each side's rounds are resampled on their
+    own: round 3 of one run has nothing in common with round 3 of the other. The tails are those of
+    the side with fewer rounds (Welch's degrees of freedom are never less). ``rounds`` is the
+    smaller number. The interval knows nothing of what changed between the runs.
+    """
+    sides = [list(before.values()), list(after.values())]
+    count = min(len(side) for side in sides)
+    medians = [_weighted_medians(side, np.ones((1, len(side))))[0] for side in sides]
+    value = float(medians[0] / medians[1])
+    if count < MINIMUM_ROUNDS:
+        return Ratio(value, None, count, "undecided")
+    drawn = [
+        _weighted_medians(side, _resampled_weights(len(side), seed + index))
+        for index, side in enumerate(sides)
+    ]
+    interval = _expanded_percentiles(drawn[0] / drawn[1], count)
+    return Ratio(value, interval, count, _verdict(interval))
 
 
 def median_interval(blocks: Blocks, *, seed: int = 0) -> Interval | None:
@@ -137,6 +154,12 @@ def student_quantile(probability: float, degrees: int) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if above_half(middle) < probability - 0.5 else (low, middle)
     return (low + high) / 2
+
+
+def _verdict(interval: Interval) -> str:
+    if interval.low > 1:
+        return "faster"
+    return "slower" if interval.high < 1 else "undecided"
 
 
 def _resampled_weights(rounds: int, seed: int) -> npt.NDArray[Any]:

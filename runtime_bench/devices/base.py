@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -22,11 +22,23 @@ from runtime_bench.runners.client import Runner
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """Cores of one kind: ``name`` is "little", "middle" or "big" ("all" where there is one kind).
+
+    ``maximum_khz`` is None where the device does not tell.
+    """
+
+    name: str
+    cpus: tuple[int, ...]
+    maximum_khz: int | None
+
+
+@dataclass(frozen=True)
 class Fingerprint:
     """What a measurement depends on. Two runs are comparable only where these agree.
 
     ``features`` are the instruction sets that the kernels choose by; ``emulated`` is said in every
-    report; ``extra`` holds what only one kind of device knows.
+    report; ``clusters`` rise by speed; ``extra`` holds what only one kind of device knows.
     """
 
     kind: str
@@ -38,6 +50,7 @@ class Fingerprint:
     system: str
     emulated: bool
     extra: Mapping[str, Any]
+    clusters: tuple[Cluster, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,18 +66,53 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What can change while a run goes on; None or empty where the device does not tell.
+
+    ``khz`` by core and ``celsius`` by sensor, running values. ``thermal_status`` is Android's: 0
+    none, 1 light, 2 moderate, 3 severe and up. ``battery_percent`` of a full charge.
+    """
+
+    khz: Mapping[str, int] = field(default_factory=dict)
+    celsius: Mapping[str, float] = field(default_factory=dict)
+    thermal_status: int | None = None
+    battery_percent: float | None = None
+    battery_celsius: float | None = None
+    charging: bool | None = None
+    screen_on: bool | None = None
+
+
+@dataclass(frozen=True)
 class BenchWarning:
-    """Something that can spoil a measurement, and what to do about it."""
+    """Something that can spoil a measurement, and what to do about it.
+
+    ``blocking``: a gate says no, so nothing is measured unless the user insists.
+    """
 
     code: str
     message: str
     remedy: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Settings that suit a kind of device.
+
+    ``pause_limit``: seconds to wait when it slows down (0: that is not watched); ``starts``: cold
+    and warm starts of every artifact.
+    """
+
+    pause_limit: float = 0.0
+    starts: int = 0
 
 
 class Device(Protocol):
-    """A place where runners can be started."""
+    """A place where runners can be started. What a subclass leaves out has nothing to do there."""
 
     name: str
+    #: What is done there unless the user says otherwise.
+    usual: Usual = Usual()
 
     def fingerprint(self) -> Fingerprint: ...
 
@@ -77,7 +125,10 @@ class Device(Protocol):
         ...
 
     def stage(self, folder: Path, path: str, files: Sequence[str]) -> str:
-        """Bring an artifact's files to the device; the address its runner opens ``path`` by."""
+        """Bring an artifact's files to the device; the address its runner opens ``path`` by.
+
+        What arrives has the bytes of what was sent; RunnerError otherwise.
+        """
         ...
 
     def start(self, target: str, limit: float) -> Runner:
@@ -89,6 +140,65 @@ class Device(Protocol):
     def gates(self, threads: Sequence[int], memory_bytes: int) -> tuple[BenchWarning, ...]:
         """What speaks against measuring now. ``memory_bytes``: size of the models held at once."""
         ...
+
+    def stage_peak(self, size: tuple[int, int, int]) -> str:
+        """The address of the fp32 matrix product that the runner for "sgemm" opens.
+
+        ``size``: rows, inner size, columns.
+        """
+        return "x".join(str(number) for number in size)
+
+    def cpus(self, cluster: str) -> tuple[int, ...]:
+        """The cores that a run on ``cluster`` is bound to; () for "all" (no binding).
+
+        Raises InputError for a cluster that the device lacks.
+        """
+        return cluster_cpus(self.name, self.fingerprint().clusters, cluster)
+
+    def check(self, files: Sequence[tuple[Path, int]]) -> None:  # noqa: ARG002
+        """Raise InputError where ``files`` (with their bytes) cannot be measured here at all.
+
+        Looks at architecture, system version, runners and free space; changes nothing.
+        """
+        return
+
+    def dry_run(self, files: Sequence[tuple[Path, int]]) -> tuple[str, ...]:  # noqa: ARG002
+        """The commands that a run with ``files`` would give to the device, in order."""
+        return ()
+
+    def begin(self) -> tuple[BenchWarning, ...]:
+        """Get ready to measure (screen, fixed clocks); what could not be had."""
+        return ()
+
+    def end(self) -> None:
+        """Undo ``begin`` and remove every file; safe to call twice, and when the device is gone."""
+        return
+
+    def check_alive(self) -> None:
+        """Raise DeviceError when the device cannot be reached any more."""
+        return
+
+    def power_meter(self) -> Mapping[str, str]:
+        """Files for a block's ``power`` (runners/protocol.py); empty where energy is not told."""
+        return {}
+
+    def conditions(self) -> Conditions:
+        """How the device is now."""
+        return Conditions()
+
+
+def cluster_cpus(device: str, clusters: Sequence[Cluster], name: str) -> tuple[int, ...]:
+    """The cores of the cluster called ``name``; () for "all". InputError for one not there."""
+    if name == "all":
+        return ()
+    found = [cluster for cluster in clusters if cluster.name == name]
+    if not found:
+        known = ", ".join(cluster.name for cluster in clusters if cluster.name != "all")
+        raise InputError(
+            f"{device} has no cores called {name}.",
+            f"Choose --cores from: {', '.join(filter(None, ['all', known]))}.",
+        )
+    return found[0].cpus
 
 
 def kinds() -> dict[str, ModuleType]:

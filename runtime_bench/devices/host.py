@@ -5,6 +5,7 @@ import importlib.util
 import pkgutil
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -14,12 +15,16 @@ from typing import Any
 import psutil
 
 from runtime_bench import runners
-from runtime_bench.devices.base import BenchWarning, Device, Fingerprint, Snapshot
+from runtime_bench.devices.base import BenchWarning, Conditions, Device, Fingerprint, Snapshot
 from runtime_bench.errors import InputError, RunnerError
 from runtime_bench.gates import HostState, host_warnings
+from runtime_bench.native.places import require_runners
 from runtime_bench.runners.client import LocalRunner, Runner
+from runtime_bench.runners.native import EXECUTABLES, write_peak_model
+from runtime_bench.runners.sensors import clocks_and_temperatures
 
 KIND = "host"
+_NATIVE = "native"
 # The instruction sets by which the kernels of ONNX Runtime and XNNPACK choose their code.
 _X86_FEATURES = (
     *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni"),
@@ -38,12 +43,17 @@ def find() -> list[Device]:
 
 
 def open_device(address: str) -> Device:
+    if address == _NATIVE:
+        return NativeHost()
     if address:
-        raise InputError(f"host:{address} is not a device.", "This machine is called: host")
+        raise InputError(
+            f"host:{address} is not a device.",
+            f"This machine is called host, or {KIND}:{_NATIVE} with the runners that phones get.",
+        )
     return Host()
 
 
-class Host:
+class Host(Device):
     """Runs each runner as a local Python process, ``runners/TARGET_worker.py``."""
 
     name = KIND
@@ -102,8 +112,16 @@ class Host:
         guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
         return Snapshot(time.monotonic(), sum(times) - idle - stolen - guest, stolen)
 
+    def conditions(self) -> Conditions:
+        battery = _battery()
+        return Conditions(
+            **clocks_and_temperatures(),
+            battery_percent=None if battery is None else float(battery.percent),
+            charging=None if battery is None else bool(battery.power_plugged),
+        )
+
     def gates(self, threads: Sequence[int], memory_bytes: int) -> tuple[BenchWarning, ...]:
-        battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+        battery = _battery()
         state = HostState(
             cores=_usable_cores(),
             other_load=psutil.cpu_percent(interval=0.5) / 100 * (psutil.cpu_count() or 1),
@@ -112,6 +130,37 @@ class Host:
             on_battery=battery is not None and not battery.power_plugged,
         )
         return host_warnings(state, threads, memory_bytes)
+
+
+class NativeHost(Host):
+    """Runs the native runners, as phones do: the same harness without a phone."""
+
+    name = f"{KIND}:{_NATIVE}"
+
+    def __init__(self) -> None:
+        self._folder = require_runners(platform.machine())
+        self._made = tempfile.TemporaryDirectory(prefix="squeezebert-bench-")
+
+    def versions(self) -> Mapping[str, str]:
+        return {**super().versions(), "runners": "native"}
+
+    def targets(self) -> AbstractSet[str]:
+        return frozenset(EXECUTABLES)
+
+    def stage_peak(self, size: tuple[int, int, int]) -> str:
+        path = Path(self._made.name, "peak.onnx")
+        write_peak_model(path, size)
+        return str(path)
+
+    def start(self, target: str, limit: float) -> Runner:
+        return LocalRunner([str(self._folder / EXECUTABLES[target])], limit)
+
+    def end(self) -> None:
+        self._made.cleanup()
+
+
+def _battery() -> Any:
+    return psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
 
 
 def _usable_cores() -> int:

@@ -11,6 +11,7 @@ from runtime_bench.plan import Settings, make_plan
 from runtime_bench.profiling.document import document, render
 from runtime_bench.profiling.profile import TARGETS, profile_plan
 from runtime_bench.progress import Progress, say
+from runtime_bench.written_files import write_text
 
 _DEVICE = "host"
 
@@ -57,20 +58,8 @@ def run(options: argparse.Namespace, _: Sequence[str]) -> int:
     (case,) = plan.cases()
     text = json.dumps(document(profiles, failures, case, options.runs), indent=2)
     if options.out is not None:
-        _write(options.out, text + "\n")
+        write_text(options.out, text + "\n")
     print(text if options.json else render(profiles, failures, case, options.runs))
     if options.out is not None:
         say(f"Wrote {options.out}")
     return 1 if failures else 0
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}.", "Choose another file with --out."
-        ) from None

@@ -1,92 +1,21 @@
 """What a report says, computed once from the results; the formats only lay it out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from runtime_bench.devices.base import BenchWarning
-from runtime_bench.report.remarks import disagreement, grouped, wide_intervals
-from runtime_bench.results import BlockRecord, CheckRecord, Results, WarmUpRecord
-from runtime_bench.stability import Evidence, Finding, instability
-from runtime_bench.statistics import (
-    Blocks,
-    Interval,
-    Ratio,
-    Summary,
-    median_interval,
-    ratio,
-    summarise,
-)
+from runtime_bench.labels import cpu_list
+from runtime_bench.report.cases import CaseContent, EntryContent, RatioRow, Row, build_case
+from runtime_bench.report.conditions import ConditionsContent, conditions_content
+from runtime_bench.report.rungs import Ladder, build_ladders
+from runtime_bench.report.samples import NANOSECONDS
+from runtime_bench.report.starts import StartRow, start_rows
+from runtime_bench.results import Results
 
-NANOSECONDS = 1e-6  # to milliseconds
-
-
-@dataclass(frozen=True)
-class EntryContent:
-    """An artifact as reports name it. ``accuracy`` is as the bundle's manifest holds it."""
-
-    id: str
-    label: str
-    roles: tuple[str, ...]
-    source: str
-    family: str
-    trained: bool
-    recipe: str
-    flavour: str
-    precision: str
-    target: str
-    path: str
-    folder: str
-    bytes: int
-    sha256: str
-    accuracy: Mapping[str, Any] | None
-    load_ms: float | None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One entry in one case. Times in ms. ``share_of_peak``: nominal FLOPs per second over the
-    fp32 matrix-product rate of the same run (above 1 is possible for int8)."""
-
-    entry: EntryContent
-    wall: Summary
-    cpu: Summary
-    wall_interval: Interval | None
-    first_ms: float
-    peak_memory_bytes: int
-    model_memory_bytes: int
-    gflops: float
-    share_of_peak: float | None
-    cosine: float | None
-    reference: str | None
-
-
-@dataclass(frozen=True)
-class RatioRow:
-    """How many times as fast as ``baseline`` the ``subject`` is (labels).
-
-    ``ratio`` is of wall times; ``cpu_ratio``, of CPU times, holds better on a busy machine.
-    """
-
-    subject: str
-    baseline: str
-    ratio: Ratio
-    cpu_ratio: Ratio
-
-
-@dataclass(frozen=True)
-class CaseContent:
-    """One length and thread count. ``ratios``: every subject against every baseline; ``ladder``:
-    every entry against the first baseline. ``peak_gflops`` is of the fp32 matrix product."""
-
-    length: int
-    threads: int
-    rows: tuple[Row, ...]
-    ratios: tuple[RatioRow, ...]
-    ladder: tuple[RatioRow, ...]
-    peak_gflops: float | None
+__all__ = ["CaseContent", "Content", "EntryContent", "RatioRow", "Row", "build_content"]
 
 
 @dataclass(frozen=True)
@@ -105,10 +34,19 @@ class Content:
     warnings: tuple[BenchWarning, ...]
     failures: tuple[str, ...]
     notices: tuple[str, ...]
+    cores_used: str = ""
+    starts: tuple[StartRow, ...] = ()
+    conditions: ConditionsContent = field(default_factory=ConditionsContent)
+    ladders: tuple[Ladder, ...] = ()
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the device was emulated: then instructions were counted, and nothing timed."""
+        return bool(self.device["emulated"])
 
     def case(self, length: int = 128) -> CaseContent | None:
         """The case a report shows first: the fewest threads, the length nearest to ``length``."""
-        full = [case for case in self.cases if case.rows]
+        full = [case for case in self.cases if case.rows or case.instructions]
         return min(full, key=lambda case: (case.threads, abs(case.length - length)), default=None)
 
     def document(self) -> dict[str, Any]:
@@ -125,12 +63,17 @@ def build_content(results: Results) -> Content:
     cases = []
     for threads in run.threads:
         for length in run.lengths:
-            case, found = _case(results, entries, length, threads)
+            case, found = build_case(results, entries, length, threads)
             warnings += found
             cases.append(case)
     notices = list(run.notices)
     if not results.ends:
         notices.append("The run is not finished; this is what was measured so far.")
+    if run.device["emulated"] and results.blocks:
+        notices.append(
+            "The timings in this file are of an emulated device and not shown: the emulator's "
+            "speed says nothing of a phone's."
+        )
     if results.resumes:
         notices.append(f"The run was interrupted and resumed {len(results.resumes)} time(s).")
     return Content(
@@ -151,12 +94,18 @@ def build_content(results: Results) -> Content:
             for failure in results.failures
         ),
         notices=tuple(notices),
+        cores_used=_cores_used(results),
+        starts=start_rows(results, labels),
+        conditions=conditions_content(results),
+        ladders=build_ladders(results, tuple(entries.values()), tuple(cases)),
     )
 
 
 def _entry(item: Mapping[str, Any], results: Results) -> EntryContent:
     bundle, artifact = item["bundle"], item["artifact"]
     loads = [record.load_ns for record in results.loads if record.entry == item["id"]]
+    if results.run.device["emulated"]:
+        loads = []
     return EntryContent(
         id=item["id"],
         label=item["label"],
@@ -174,125 +123,23 @@ def _entry(item: Mapping[str, Any], results: Results) -> EntryContent:
         sha256=artifact["sha256"],
         accuracy=artifact["accuracy"],
         load_ms=float(np.median(loads)) * NANOSECONDS if loads else None,
+        layers=bundle["model"].get("layers"),
+        hidden_size=bundle["model"].get("hidden_size"),
     )
 
 
-def _case(
-    results: Results, entries: Mapping[str, EntryContent], length: int, threads: int
-) -> tuple[CaseContent, list[BenchWarning]]:
-    blocks: dict[str, list[BlockRecord]] = {}
-    for block in results.blocks:
-        if (block.length, block.threads) == (length, threads):
-            blocks.setdefault(block.entry, []).append(block)
-    where = f"{length} tokens, {threads} thread{'' if threads == 1 else 's'}"
-    flops = {item["id"]: item["nominal_flops"] for item in results.run.entries}
-    findings: list[tuple[str, Finding]] = []
-    peak = None
-    for item in results.run.entries:
-        if "peak" in item["roles"] and item["id"] in blocks:
-            peak = flops[item["id"]]["any"] / summarise(_wall(blocks[item["id"]])).median / 1e6
-    rows = []
-    for entry_id, entry in entries.items():
-        if entry_id not in blocks:
-            continue
-        row = _row(results, entry, blocks[entry_id], flops[entry_id][str(length)], peak)
-        rows.append(row)
-        this = (entry_id, length, threads)
-        steady = all(item.steady for item in results.warm_ups if _case_of(item) == this)
-        found = instability(
-            Evidence(
-                wall=_wall(blocks[entry_id]),
-                cpu=_cpu(blocks[entry_id]),
-                threads=threads,
-                steady=steady,
-                other_load=[block.other_load for block in blocks[entry_id]],
-                stolen=[block.stolen for block in blocks[entry_id]],
-            )
-        )
-        found += disagreement(entry.precision, row.reference, row.cosine)
-        findings += [(entry.label, item) for item in found]
-    present = [row.entry for row in rows]
-    ratios = _ratios(blocks, _pairs(present))
-    first = next((entry for entry in present if "baseline" in entry.roles), None)
-    ladder = _ratios(blocks, [(entry, first) for entry in present if first not in (None, entry)])
-    findings += wide_intervals(
-        [(f"{row.subject} against {row.baseline}", row.ratio) for row in ratios]
-    )
-    case = CaseContent(length, threads, tuple(rows), ratios, ladder, peak)
-    return case, grouped(findings, where)
-
-
-def _row(
-    results: Results,
-    entry: EntryContent,
-    blocks: Sequence[BlockRecord],
-    flops: int,
-    peak_gflops: float | None,
-) -> Row:
-    threads, this = blocks[0].threads, _case_of(blocks[0])
-    wall = summarise(_wall(blocks))
-    gflops = flops / wall.median / 1e6
-    loads = [item for item in results.loads if (item.entry, item.threads) == (entry.id, threads)]
-    before = [record.rss_before_bytes for record in loads]
-    first = [item.first_inference_ns for item in results.warm_ups if _case_of(item) == this]
-    checks = [item for item in results.checks if _case_of(item) == this]
-    labels = {item["id"]: item["label"] for item in results.run.entries}
-    peak_memory = max(block.peak_rss_bytes for block in blocks)
-    return Row(
-        entry=entry,
-        wall=wall,
-        cpu=summarise(_cpu(blocks)),
-        wall_interval=median_interval(_wall(blocks)),
-        first_ms=float(np.median(first)) * NANOSECONDS if first else 0.0,
-        peak_memory_bytes=peak_memory,
-        model_memory_bytes=peak_memory - min(before, default=0),
-        gflops=gflops,
-        share_of_peak=gflops / peak_gflops if peak_gflops else None,
-        cosine=checks[-1].cosine if checks else None,
-        reference=labels[checks[-1].reference] if checks else None,
-    )
-
-
-def _pairs(
-    entries: Sequence[EntryContent],
-) -> list[tuple[EntryContent, EntryContent | None]]:
-    """Every subject with every baseline but itself."""
-    return [
-        (subject, baseline)
-        for subject in entries
-        if "subject" in subject.roles
-        for baseline in entries
-        if "baseline" in baseline.roles and baseline is not subject
-    ]
-
-
-def _ratios(
-    blocks: Mapping[str, Sequence[BlockRecord]],
-    pairs: Sequence[tuple[EntryContent, EntryContent | None]],
-) -> tuple[RatioRow, ...]:
-    """A row for each pair (subject, baseline) that has a round in common."""
-    rows = []
-    for subject, baseline in pairs:
-        if baseline is None:
-            continue
-        one, other = blocks[baseline.id], blocks[subject.id]
-        if {block.round for block in one} & {block.round for block in other}:
-            wall = ratio(_wall(one), _wall(other))
-            cpu = ratio(_cpu(one), _cpu(other))
-            rows.append(RatioRow(subject.label, baseline.label, wall, cpu))
-    return tuple(rows)
-
-
-def _case_of(record: BlockRecord | WarmUpRecord | CheckRecord) -> tuple[str, int, int]:
-    return record.entry, record.length, record.threads
-
-
-def _wall(blocks: Sequence[BlockRecord]) -> Blocks:
-    return {block.round: np.array(block.wall_ns) * NANOSECONDS for block in blocks}
-
-
-def _cpu(blocks: Sequence[BlockRecord]) -> Blocks:
-    return {block.round: np.array(block.cpu_ns) * NANOSECONDS for block in blocks}
+def _cores_used(results: Results) -> str:
+    """For example ``big (4-7)``; "" where the processes were not bound to cores."""
+    got = [record.cpus_got for record in results.loads if record.cpus_got]
+    asked = [record.cpus_asked for record in results.loads if record.cpus_asked]
+    if not asked and not got:
+        return ""
+    cluster = str(results.run.settings.get("cores", "all"))
+    cpus = {cpu for group in (got or asked) for cpu in group}
+    words = f"{cluster} ({cpu_list(sorted(cpus))})"
+    if got and asked and {cpu for group in asked for cpu in group} != cpus:
+        words += f", asked for {cpu_list([cpu for group in asked for cpu in group])}"
+    return words
 
 
 def _runner_versions(results: Results) -> dict[str, str]:

@@ -1,12 +1,12 @@
 """The report as one self-contained HTML file: no scripts, nothing fetched from anywhere."""
 
-from collections.abc import Sequence
 from html import escape
 
 from runtime_bench.report import text
-from runtime_bench.report.content import CaseContent, Content, EntryContent
+from runtime_bench.report.content import CaseContent, Content, Row
+from runtime_bench.report.html_sections import instruction_section, pause_section, start_section
+from runtime_bench.report.page import frame, heading, named, notes, table, where
 from runtime_bench.report.plots import make_plots
-from runtime_bench.report.style import CSS
 
 NAME = "html"
 FILE: str | None = "report.html"
@@ -14,35 +14,16 @@ FILE: str | None = "report.html"
 
 def render(content: Content) -> str:
     """The whole page."""
-    parts = [_header(content), _headline(content)]
+    parts = [heading("Latency report", content), _headline(content)]
     parts += [
         f"<figure><h3>{escape(plot.title)}</h3><figcaption>{escape(plot.caption)}</figcaption>"
         f'<div role="img" aria-label="{escape(plot.title)}">{plot.svg}</div></figure>'
         for plot in make_plots(content)
     ]
-    parts += [_notes(content), _ratio_section(content), _latency_section(content)]
+    parts += [notes(content), _ratio_section(content), _latency_section(content)]
+    parts += [instruction_section(content), start_section(content), pause_section(content)]
     parts += [_artifacts(content), _method(content)]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Latency report</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</main>\n</body>\n</html>\n"
-    )
-
-
-def _header(content: Content) -> str:
-    badges = []
-    if content.device["emulated"]:
-        badges.append("emulated")
-    if not content.complete:
-        badges.append("incomplete")
-    marks = "".join(f'<span class="badge">{badge}</span>' for badge in badges)
-    return (
-        f"<h1>Latency report{marks}</h1>\n"
-        f'<p class="soft">{escape(text.device_line(content.device))}. '
-        f"Measured <time>{escape(content.started[:10])}</time>.</p>"
-    )
+    return frame("Latency report", parts)
 
 
 def _headline(content: Content) -> str:
@@ -51,7 +32,7 @@ def _headline(content: Content) -> str:
     if case is None:
         return "<p>Nothing has been measured yet.</p>"
     subjects = [row for row in case.rows if "subject" in row.entry.roles]
-    if not subjects:
+    if content.emulated or not subjects:
         return ""
     best = min(subjects, key=lambda row: row.wall.median)
     where = f"{case.length} tokens, {text.threads(case.threads)}"
@@ -71,18 +52,6 @@ def _headline(content: Content) -> str:
     return f'{lead} Against each baseline of this run:</p>\n<ul class="cards">{cards}</ul>'
 
 
-def _notes(content: Content) -> str:
-    items = [f'<li class="bad"><strong>Failed:</strong> {escape(f)}</li>' for f in content.failures]
-    items += [
-        f"<li>{escape(warning.message)} <em>{escape(warning.remedy)}</em></li>"
-        for warning in content.warnings
-    ]
-    items += [f'<li class="plain">{escape(notice)}</li>' for notice in content.notices]
-    if not items:
-        return ""
-    return f'<h2>Warnings and notes</h2>\n<ul class="notes">{"".join(items)}</ul>'
-
-
 def _ratio_section(content: Content) -> str:
     cases = [case for case in content.cases if case.ratios]
     if not cases:
@@ -100,7 +69,7 @@ def _ratios(content: Content, case: CaseContent) -> str:
     entries = {entry.label: entry for entry in content.entries}
     rows = []
     for baseline in dict.fromkeys(row.baseline for row in case.ratios):
-        row = [_named(entries[baseline])]
+        row = [named(entries[baseline])]
         for subject in subjects:
             found = cells.get((subject, baseline))
             row.append(
@@ -111,8 +80,8 @@ def _ratios(content: Content, case: CaseContent) -> str:
                 else "-"
             )
         rows.append(row)
-    header = ["against the baseline", *(_named(entries[subject]) for subject in subjects)]
-    return f"<h3>{_where(case)}</h3>\n{_table(header, rows)}"
+    header = ["against the baseline", *(named(entries[subject]) for subject in subjects)]
+    return f"<h3>{where(case)}</h3>\n{table(header, rows)}"
 
 
 def _latency_section(content: Content) -> str:
@@ -121,23 +90,25 @@ def _latency_section(content: Content) -> str:
 
 
 def _latencies(case: CaseContent) -> str:
+    metered = any(row.energy_mj is not None for row in case.rows)
     header = (
-        *("artifact", "median ms", "p90", "p99", "MAD", "CPU ms", "first ms", "load ms"),
-        *("file MB", "memory MB", "of peak", "cosine", "samples"),
+        *("artifact", "median ms", "p90", "p99", "MAD", "CPU ms", *(["mJ"] if metered else [])),
+        *("first ms", "load ms", "file MB", "memory MB", "of peak", "cosine", "samples"),
     )
     rows = [
         [
-            _named(row.entry),
+            named(row.entry),
             f"<strong>{text.milliseconds(row.wall.median)}</strong>"
             f"<small>{text.millisecond_interval(row.wall_interval)}</small>",
             text.milliseconds(row.wall.p90),
             text.milliseconds(row.wall.p99),
             text.milliseconds(row.wall.deviation),
             text.milliseconds(row.cpu.median),
+            *([text.energy(row.energy_mj)] if metered else []),
             text.milliseconds(row.first_ms),
             "-" if row.entry.load_ms is None else text.milliseconds(row.entry.load_ms),
             text.megabytes(row.entry.bytes),
-            text.megabytes(row.model_memory_bytes),
+            text.megabytes(row.model_memory_bytes) + _pss(row),
             text.percent(row.share_of_peak),
             text.cosine(row.cosine),
             f"{row.wall.samples}<small>{row.wall.blocks} blocks</small>",
@@ -145,14 +116,20 @@ def _latencies(case: CaseContent) -> str:
         for row in case.rows
     ]
     peak = f'<p class="soft">{text.peak_line(case.peak_gflops)}</p>' if case.peak_gflops else ""
-    return f"<h3>{_where(case)}</h3>\n{_table(header, rows)}\n{peak}"
+    return f"<h3>{where(case)}</h3>\n{table(header, rows)}\n{peak}"
+
+
+def _pss(row: Row) -> str:
+    if row.pss_bytes is None:
+        return ""
+    return f"<small>PSS {text.megabytes(row.pss_bytes)}</small>"
 
 
 def _artifacts(content: Content) -> str:
     header = ("artifact", "role", "file", "source", "weights", "accuracy", "SHA-256")
     rows = [
         [
-            _named(entry),
+            named(entry),
             escape(", ".join(entry.roles)),
             f"<code>{escape(entry.folder)}/{escape(entry.path)}</code>",
             escape(entry.source),
@@ -162,7 +139,7 @@ def _artifacts(content: Content) -> str:
         ]
         for entry in content.entries
     ]
-    return f"<h2>Artifacts</h2>\n{_table(header, rows, words=range(1, 5))}"
+    return f"<h2>Artifacts</h2>\n{table(header, rows, words=range(1, 5))}"
 
 
 def _method(content: Content) -> str:
@@ -175,6 +152,7 @@ def _method(content: Content) -> str:
         ("instruction sets", " ".join(device["features"]) or "none known"),
         ("memory", f"{device['memory_bytes'] / 2**30:.1f} GiB"),
         ("system", device["system"]),
+        *text.device_facts(content),
         *((name.replace("_", " "), str(value)) for name, value in device["extra"].items()),
         ("versions", text.versions_line(content.versions)),
         ("command", " ".join(content.command)),
@@ -182,33 +160,5 @@ def _method(content: Content) -> str:
     rows = [[escape(name), escape(value)] for name, value in facts]
     return (
         f"<h2>How it was measured</h2>\n{paragraphs}\n<h2>Where it was measured</h2>\n"
-        f"{_table(('', ''), rows, words=range(1, 2))}"
+        f"{table(('', ''), rows, words=range(1, 2))}"
     )
-
-
-def _where(case: CaseContent) -> str:
-    return f"{case.length} tokens, {text.threads(case.threads)}"
-
-
-def _named(entry: EntryContent) -> str:
-    kind = "stock" if entry.recipe == "stock" else "ours"
-    family = entry.family if entry.family in ("squeezebert", "bert") else None
-    variable = f"--{family}-{kind}" if family else "--other"
-    key = f'<span class="key" style="background: var({variable})"></span>'
-    return f"{key}{escape(entry.label)}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = ()) -> str:
-    """A table of ready HTML cells; the columns ``words`` are set to the left."""
-    top = "".join(f"<th>{cell}</th>" for cell in header)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td class="word">{cell}</td>' if index in words else f"<td>{cell}</td>"
-            for index, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    head = f"<thead><tr>{top}</tr></thead>" if any(header) else ""
-    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'

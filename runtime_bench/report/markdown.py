@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from runtime_bench.report import text
 from runtime_bench.report.content import CaseContent, Content
+from runtime_bench.report.instructions import CLASSES
 
 NAME = "markdown"
 FILE: str | None = "report.md"
@@ -16,6 +17,10 @@ def render(content: Content) -> str:
         f"Device: {text.device_line(content.device)}. Measured {content.started[:10]}.",
         _baselines(content),
     ]
+    if emulation := text.emulation(content):
+        parts.insert(1, f"**{emulation}**")
+    if facts := text.device_facts(content):
+        parts.insert(-1, "\n".join(f"- {name}: {value}" for name, value in facts))
     for case in content.cases:
         if not case.rows:
             continue
@@ -26,6 +31,14 @@ def render(content: Content) -> str:
         if case.ratios:
             parts.append("How many times as fast, with the 95 % interval:")
             parts.append(_ratios(case))
+    for case in content.cases:
+        if case.instructions:
+            parts += _instructions(case)
+    if content.starts:
+        parts += ["## Cold and warm starts", _starts(content)]
+    if content.conditions.pauses:
+        pauses = (f"- {text.pause(item)}" for item in content.conditions.pauses)
+        parts += ["## Pauses", "\n".join(pauses)]
     parts.append("## Artifacts")
     parts.append(_artifacts(content))
     notes = [f"- **Failed:** {failure}" for failure in content.failures]
@@ -46,9 +59,10 @@ def _baselines(content: Content) -> str:
 
 
 def _latencies(case: CaseContent) -> str:
+    extra = text.extra_columns(case)
     header = (
         *("artifact", "median ms", "95 % interval", "p90", "p99", "CPU ms", "first ms", "load ms"),
-        *("file MB", "memory MB", "share of peak"),
+        *("file MB", "memory MB", "share of peak", *(name for name, _ in extra)),
     )
     return _table(
         header,
@@ -65,6 +79,7 @@ def _latencies(case: CaseContent) -> str:
                 text.megabytes(row.entry.bytes),
                 text.megabytes(row.model_memory_bytes),
                 text.percent(row.share_of_peak),
+                *(cell(row) for _, cell in extra),
             )
             for row in case.rows
         ],
@@ -79,6 +94,47 @@ def _ratios(case: CaseContent) -> str:
         for baseline in dict.fromkeys(row.baseline for row in case.ratios)
     ]
     return _table(("against the baseline", *subjects), rows)
+
+
+def _instructions(case: CaseContent) -> list[str]:
+    """Heading, table of counts, and their ratios."""
+    header = ("artifact", "instructions", *CLASSES.values(), "repeated")
+    rows = [
+        (
+            row.label,
+            f"{row.total:,}",
+            *(f"{row.classes[name]:,}" for name in CLASSES),
+            text.spread(row),
+        )
+        for row in case.instructions
+    ]
+    parts = [f"## {text.instructions_title(case)}", _table(header, rows)]
+    if case.instruction_ratios:
+        title = ("instructions of", "over those of", "ratio of instructions")
+        ratios = [
+            (item.baseline, item.subject, f"{item.value:.2f}x") for item in case.instruction_ratios
+        ]
+        parts.append(_table(title, ratios))
+    return parts
+
+
+def _starts(content: Content) -> str:
+    """Cold and warm, in ms."""
+    header = (
+        *("artifact", "tokens", "threads", "cold load", "cold first", "cold both"),
+        *("warm load", "warm first", "warm both"),
+    )
+    rows = [
+        (
+            row.entry,
+            str(row.length),
+            str(row.threads),
+            *text.start(row.cold),
+            *text.start(row.warm),
+        )
+        for row in content.starts
+    ]
+    return _table(header, rows)
 
 
 def _artifacts(content: Content) -> str:

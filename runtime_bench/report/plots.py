@@ -1,29 +1,16 @@
-"""The plots of the HTML report: SVG text whose colours the page's style sheet decides."""
+"""The plots of the HTML report."""
 
-import io
 import itertools
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
 
 from runtime_bench.report import text
+from runtime_bench.report.conditions_plot import plot_conditions
 from runtime_bench.report.content import CaseContent, Content, EntryContent, Row
+from runtime_bench.report.drawing import FAINT, INK, Plot, make_axes, to_svg
 
-# Drawn in these colours, then replaced by CSS variables, so that one SVG serves light and dark.
-_INK, _FAINT = "#010101", "#020202"
-_VARIABLES = {
-    _INK: "var(--ink)",
-    _FAINT: "var(--rule)",
-    "#030303": "var(--squeezebert-ours)",
-    "#040404": "var(--squeezebert-stock)",
-    "#050505": "var(--bert-ours)",
-    "#060606": "var(--bert-stock)",
-    "#070707": "var(--other)",
-}
 _COLOURS = {
     ("squeezebert", False): "#030303",
     ("squeezebert", True): "#040404",
@@ -35,19 +22,10 @@ _MARKERS = {"fp32": "o", "fp16": "s", "int8": "D"}
 _LINES: dict[str, Any] = {"fp32": "-", "fp16": (0, (5, 1.5)), "int8": (0, (2, 1.5))}
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A plot with what it shows in words (also its text for screen readers)."""
-
-    title: str
-    caption: str
-    svg: str
-
-
 def make_plots(content: Content) -> list[Plot]:
-    """Ladder, latency by length for each thread count, and size against latency."""
+    """Ladder, latency by length for each thread count, size against latency, and conditions."""
     case = content.case()
-    if case is None:
+    if case is None or not case.rows:
         return []
     # Names come from manifests: a dollar sign in one is no formula.
     with mpl.rc_context({"text.parse_math": False}):
@@ -57,6 +35,8 @@ def make_plots(content: Content) -> list[Plot]:
             if len(cases) > 1:
                 plots.append(_by_length(cases, threads))
         plots.append(_size(case))
+        if content.conditions.moments:
+            plots.append(plot_conditions(content.conditions))
     return plots
 
 
@@ -64,7 +44,7 @@ def _ladder(case: CaseContent) -> Plot:
     rows = sorted(case.rows, key=lambda row: -row.wall.median)
     baseline = case.ladder[0].baseline if case.ladder else None
     ratios = {row.subject: row.ratio for row in case.ladder}
-    figure, axes = _axes(0.46 * len(rows) + 0.75)
+    figure, axes = make_axes(0.46 * len(rows) + 0.75)
     longest = rows[0].wall.median
     for place, row in enumerate(rows):
         axes.barh(place, row.wall.median, height=0.62, color=_colour(row.entry))
@@ -72,7 +52,7 @@ def _ladder(case: CaseContent) -> Plot:
         if row.entry.label in ratios:
             note += f" \u00b7 {text.times(ratios[row.entry.label])}"
         axes.text(
-            row.wall.median + longest * 0.012, place, note, va="center", color=_INK, fontsize=9.5
+            row.wall.median + longest * 0.012, place, note, va="center", color=INK, fontsize=9.5
         )
     axes.set_yticks(range(len(rows)), [row.entry.label for row in rows])
     axes.invert_yaxis()
@@ -80,17 +60,17 @@ def _ladder(case: CaseContent) -> Plot:
     axes.set_xlabel("median latency, ms")
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=_FAINT, linewidth=0.6)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
     against = f"Ratios are against {baseline}, with 95 % intervals. " if baseline else ""
     return Plot(
         "The ladder, from slowest to fastest",
         f"{case.length} tokens, {text.threads(case.threads)}. {against}Shorter is faster.",
-        _svg(figure, "ladder"),
+        to_svg(figure, "ladder"),
     )
 
 
 def _by_length(cases: Sequence[CaseContent], threads: int) -> Plot:
-    figure, axes = _axes(4.4)
+    figure, axes = make_axes(4.4)
     ends: list[tuple[float, str, str]] = []
     for first in cases[-1].rows:
         points = [
@@ -119,7 +99,7 @@ def _by_length(cases: Sequence[CaseContent], threads: int) -> Plot:
     axes.set_ylim(low, high)
     axes.set_xlabel("tokens (logarithmic)")
     axes.set_ylabel("median latency, ms (logarithmic)")
-    axes.grid(color=_FAINT, linewidth=0.6)
+    axes.grid(color=FAINT, linewidth=0.6)
     heights = _apart([end[0] for end in ends], (high / low) ** 0.052)
     for (end, label, colour), height in zip(ends, heights, strict=True):
         axes.annotate(
@@ -128,7 +108,7 @@ def _by_length(cases: Sequence[CaseContent], threads: int) -> Plot:
             xytext=(1.035, height),
             textcoords=axes.get_yaxis_transform(),
             va="center",
-            color=_INK,
+            color=INK,
             fontsize=9.5,
             annotation_clip=False,
             arrowprops=_leader(colour),
@@ -137,12 +117,12 @@ def _by_length(cases: Sequence[CaseContent], threads: int) -> Plot:
         f"Latency by length, {text.threads(threads)}",
         "Medians, batch 1. Solid with circles: fp32; dashed with squares: fp16; dotted with "
         "diamonds: int8.",
-        _svg(figure, f"length-{threads}"),
+        to_svg(figure, f"length-{threads}"),
     )
 
 
 def _size(case: CaseContent) -> Plot:
-    figure, axes = _axes(4.0)
+    figure, axes = make_axes(4.0)
     rows = sorted(case.rows, key=lambda row: row.wall.median)
     for row in rows:
         axes.plot(
@@ -160,12 +140,12 @@ def _size(case: CaseContent) -> Plot:
     _label_points(axes, rows, widest, tallest)
     axes.set_xlabel("file size, MB")
     axes.set_ylabel("median latency, ms")
-    axes.grid(color=_FAINT, linewidth=0.6)
+    axes.grid(color=FAINT, linewidth=0.6)
     return Plot(
         "Size against latency",
         f"{case.length} tokens, {text.threads(case.threads)}. Nearer to the lower left corner is "
         "better. Circles: fp32; squares: fp16; diamonds: int8.",
-        _svg(figure, "size"),
+        to_svg(figure, "size"),
     )
 
 
@@ -195,7 +175,7 @@ def _label_points(axes: Any, rows: Sequence[Row], widest: float, tallest: float)
             xytext=(box[0 if right else 2] * widest, middle * tallest),
             ha="left" if right else "right",
             va="center",
-            color=_INK,
+            color=INK,
             fontsize=9.5,
             # A label that had to move is tied to its point.
             arrowprops=_leader(_colour(row.entry), right) if abs(middle - y) > 0.03 else None,
@@ -234,37 +214,3 @@ def _apart(heights: Sequence[float], factor: float) -> list[float]:
 
 def _colour(entry: EntryContent) -> str:
     return _COLOURS.get((entry.family, entry.recipe == "stock"), _OTHER)
-
-
-def _axes(height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(9.6, height), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes = figure.add_subplot()
-    axes.patch.set_alpha(0)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for spine in axes.spines.values():
-        spine.set_color(_FAINT)
-    axes.tick_params(colors=_INK, labelsize=9.5)
-    axes.xaxis.label.set_color(_INK)
-    axes.yaxis.label.set_color(_INK)
-    return figure, axes
-
-
-def _svg(figure: Figure, name: str) -> str:
-    """SVG for the inside of a page: no prolog, own ids, the page's font and colours."""
-    stream = io.StringIO()
-    fixed = {"svg.fonttype": "none", "svg.hashsalt": name}
-    with mpl.rc_context(fixed):
-        figure.savefig(
-            stream, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
-    svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'role="presentation"', svg, count=1)
-    svg = re.sub(r"(?<=\sid=\")|(?<=href=\"#)|(?<=url\(#)", f"{name}-", svg)
-    svg = re.sub(r"(font: [^;\"]*?)'[^;\"]*", r"\1inherit", svg)
-    for drawn, variable in _VARIABLES.items():
-        svg = svg.replace(drawn, variable)
-    return svg.strip()

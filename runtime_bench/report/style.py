@@ -66,5 +66,30 @@ summary { cursor: pointer; font-weight: 600; }
 .badge { display: inline-block; border-radius: 999px; padding: .05rem .6rem; font-size: .82rem;
   font-weight: 600; background: var(--warn-back); color: var(--warn);
   border: 1px solid var(--warn); margin-left: .5rem; vertical-align: middle; }
+.emulated { border-left: 4px solid var(--warn); background: var(--warn-back);
+  padding: .5rem .8rem; border-radius: 0 8px 8px 0; font-weight: 600; }
 @media print { .scroll, figure { break-inside: avoid; } details { display: block; } }
+"""
+
+# The ladder page: rungs under each other, so that nothing scrolls sideways on a phone.
+LADDER_CSS = """
+main { max-width: 720px; }
+.paper { border: 1px dashed var(--soft); border-radius: 10px; padding: .8rem 1rem; margin: 1rem 0;
+  color: var(--soft); }
+.paper strong { color: var(--ink); }
+.ladder { list-style: none; padding: 0; margin: .8rem 0; display: grid; gap: .7rem; }
+.ladder li { background: var(--card); border: 1px solid var(--rule); border-radius: 10px;
+  padding: .7rem 1rem; }
+.ladder h3 { margin: 0; }
+.ladder p { margin: .15rem 0; }
+.ladder .figures { display: flex; flex-wrap: wrap; gap: .1rem 1.4rem; align-items: baseline;
+  font-variant-numeric: tabular-nums; }
+.ladder b { font-size: 1.3rem; }
+.ladder small { color: var(--soft); }
+.bar { background: var(--rule); border-radius: 4px; height: .6rem; margin: .35rem 0; }
+.bar i { display: block; height: 100%; border-radius: 4px; min-width: 2px; }
+.of-paper { color: var(--soft); font-style: italic; }
+.ladder .missing { border-style: dashed; background: none; }
+.missing h3, .missing p { color: var(--soft); }
+.remarks { padding-left: 1.1rem; color: var(--soft); }
 """

@@ -1,10 +1,21 @@
 """How numbers are written, the same in every format."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from runtime_bench.report.content import Content, EntryContent
+from runtime_bench.labels import cpu_list
+from runtime_bench.report.conditions import Battery, Pause
+from runtime_bench.report.content import CaseContent, Content, EntryContent, Row
+from runtime_bench.report.instructions import InstructionRow
+from runtime_bench.report.starts import StartTimes
 from runtime_bench.statistics import Interval, Ratio
+
+# What a warning of the run says of a phone's fixed-performance mode.
+_FIXED = {
+    "fixed-performance": "the phone has none",
+    "clocks-unread": "on, but the clocks could not be read back",
+    "clocks-not-fixed": "taken, but the clocks kept their limits",
+}
 
 
 def milliseconds(value: float) -> str:
@@ -27,6 +38,114 @@ def times(ratio: Ratio) -> str:
 
 def interval(value: Interval | None) -> str:
     return f"[{value.low:.2f}, {value.high:.2f}]" if value else "[no interval]"
+
+
+def energy(millijoules: float | None) -> str:
+    return "-" if millijoules is None else milliseconds(millijoules)
+
+
+def emulation(content: Content) -> str:
+    """What must stand at the top of a report of an emulated device; "" for a real one."""
+    if not content.emulated:
+        return ""
+    if not any(case.instructions for case in content.cases):
+        return (
+            "EMULATED: this is no real device. Its timings would say nothing of a phone's, and "
+            "this report holds none."
+        )
+    return (
+        f"EMULATED{_profiles(content)}: executed instructions per inference were counted here. "
+        "They are no latencies, and this report holds none."
+    )
+
+
+def instructions_title(case: CaseContent) -> str:
+    profiles = " and ".join(dict.fromkeys(row.profile for row in case.instructions))
+    return f"Instructions per inference (emulated, {profiles}): {case.length} tokens"
+
+
+def extra_columns(case: CaseContent) -> list[tuple[str, Callable[[Row], str]]]:
+    """Columns of a table of latencies that only some devices can fill: title and cell."""
+    found: list[tuple[str, Callable[[Row], str]]] = []
+    if any(row.pss_bytes is not None for row in case.rows):
+        found.append(("PSS MB", _pss))
+    if any(row.energy_mj is not None for row in case.rows):
+        found.append(("energy mJ", lambda row: energy(row.energy_mj)))
+    return found
+
+
+def start(times: StartTimes | None) -> tuple[str, str, str]:
+    """Load, first inference, and both, of cold or warm starts."""
+    if times is None:
+        return "-", "-", "-"
+    both = times.load_ms + times.first_ms
+    return milliseconds(times.load_ms), milliseconds(times.first_ms), milliseconds(both)
+
+
+def spread(row: InstructionRow) -> str:
+    """How far the counts of repeated inferences lie apart."""
+    if row.inferences == 1:
+        return "1 inference"
+    apart = f"{row.spread:,} apart" if row.spread else "all equal"
+    return f"{row.inferences} inferences, {apart}"
+
+
+def phase(row: InstructionRow, name: str) -> str:
+    return f"{row.phases[name]:,}" if name in row.phases else "-"
+
+
+def device_facts(content: Content) -> list[tuple[str, str]]:
+    """What is known beyond the device's name: name and value, nothing that was not told."""
+    device, conditions = content.device, content.conditions
+    facts = []
+    if clusters := device.get("clusters"):
+        facts.append(("clusters", "; ".join(_cluster(item) for item in clusters)))
+    if content.cores_used:
+        facts.append(("cores used", content.cores_used))
+    if device["kind"] == "adb" and not content.emulated:
+        codes = {warning.code for warning in content.warnings}
+        state = next((text for code, text in _FIXED.items() if code in codes), "on, and read back")
+        facts.append(("fixed-performance mode", state))
+    if battery := conditions.battery:
+        facts.append(("battery", _battery(battery)))
+    if conditions.thermal_status is not None:
+        facts.append(("highest thermal status", str(conditions.thermal_status)))
+    return facts
+
+
+def pause(item: Pause) -> str:
+    """One pause in words."""
+    after = "it went on" if item.recovered else "it had not recovered and went on all the same"
+    return (
+        f"At {item.seconds / 60:.1f} min, {item.length} tokens, {threads(item.threads)}: "
+        f"{item.reason}. Waited {item.waited_s:.0f} s, then {after}; round {item.dropped} was "
+        "measured again."
+    )
+
+
+def _pss(row: Row) -> str:
+    return "-" if row.pss_bytes is None else megabytes(row.pss_bytes)
+
+
+def _profiles(content: Content) -> str:
+    names = dict.fromkeys(row.profile for case in content.cases for row in case.instructions)
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _cluster(cluster: Mapping[str, Any]) -> str:
+    clock = f" up to {cluster['maximum_khz'] / 1e6:.2f} GHz" if cluster["maximum_khz"] else ""
+    return f"{cluster['name']}: {cpu_list(cluster['cpus'])}{clock}"
+
+
+def _battery(battery: Battery) -> str:
+    parts = []
+    if battery.percent:
+        parts.append(f"{battery.percent[0]:.0f} % to {battery.percent[1]:.0f} %")
+    if battery.celsius:
+        parts.append(f"{battery.celsius[0]:.1f} to {battery.celsius[1]:.1f} \u00b0C")
+    if battery.charging is not None:
+        parts.append("charging" if battery.charging else "not charging")
+    return ", ".join(parts)
 
 
 def percent(value: float | None) -> str:
@@ -79,10 +198,14 @@ def versions_line(versions: Mapping[str, str]) -> str:
 
 def method(content: Content) -> tuple[str, ...]:
     """How it was measured, as paragraphs."""
+    return _counting_method(content) if content.emulated else _timing_method(content)
+
+
+def _timing_method(content: Content) -> tuple[str, ...]:
     settings = content.settings
-    return (
+    paragraphs = [
         f"Every artifact lives in its own process, and one process computes at any time. "
-        f"{settings['blocks']} rounds for each case; within a round every artifact runs for "
+        f"{_rounds(settings)} for each case; within a round every artifact runs for "
         f"{settings['seconds_per_block']:g} s (at least {settings['minimum_iterations']} "
         "inferences), in forward order in one round and in reverse in the next (A B B A), so that "
         "a steady drift of the clock cancels from the ratios.",
@@ -97,6 +220,46 @@ def method(content: Content) -> tuple[str, ...]:
         "to that case, less what the runner and its runtime took before they opened the file. "
         "MAD is the median absolute deviation.",
         "Input: seeded random token ids, batch 1, no padding; default session options of the "
-        "runtime apart from the thread count. Processes are not pinned to CPUs: the system's "
-        "scheduler places all of them alike.",
+        f"runtime apart from the thread count. {_placement(content)}",
+    ]
+    if any(row.energy_mj is not None for case in content.cases for row in case.rows):
+        paragraphs.append(
+            "Energy is of the whole device, by its own meter, for one inference: what the meter "
+            "gave for a block divided by all its inferences (median over the blocks)."
+        )
+    if any(row.pss_bytes is not None for case in content.cases for row in case.rows):
+        paragraphs.append(
+            "PSS is the memory of the process with its runtime, shared pages divided among their "
+            "users (largest value after a block)."
+        )
+    return tuple(paragraphs)
+
+
+def _counting_method(content: Content) -> tuple[str, ...]:
+    return (
+        f"The device is emulated{_profiles(content)}: real Arm programs run on another processor, "
+        "and a plugin of the emulator counts the instructions that they execute. Before anything "
+        "is counted, the outputs are compared with this host's own.",
+        "Counts are of single inferences after a warm-up. They repeat almost exactly, and rank "
+        "artifacts by the work they ask for; instructions differ in what they cost, so that no "
+        "time follows from them.",
     )
+
+
+def _rounds(settings: Mapping[str, Any]) -> str:
+    blocks = settings["blocks"]
+    if "most_blocks" not in settings:
+        return f"{blocks} rounds"
+    most = settings["most_blocks"] or 2 * blocks
+    if most <= blocks:
+        return f"{blocks} rounds"
+    return (
+        f"{blocks} rounds, and up to {most} while the interval of a ratio is wider than "
+        f"{settings['interval_goal']:.0%} to either side,"
+    )
+
+
+def _placement(content: Content) -> str:
+    if content.cores_used:
+        return f"Processes are bound to the cores {content.cores_used}."
+    return "Processes are not pinned to CPUs: the system's scheduler places all of them alike."

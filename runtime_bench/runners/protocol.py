@@ -4,8 +4,10 @@ A runner is a long-lived process that holds one model. It reads one JSON object 
 input and answers each with one JSON object a line on standard output (logs go to standard error):
 
     (start)                                         -> {"event": "ready", "versions": {...}}
-    {"command": "load", "model": PATH, "threads": N}
-        -> {"event": "loaded", "load_ns", "rss_before_bytes", "peak_rss_bytes"}
+    {"command": "load", "model": PATH, "threads": N, "cpus": [CPU, ...], "cold": BOOL}
+        -> {"event": "loaded", "load_ns", "rss_before_bytes", "peak_rss_bytes", "cpus_got": [...]}
+        The process binds itself to ``cpus`` (absent or empty: not), and reads back what it got.
+        With ``cold`` the model's file leaves the system's page cache first.
     {"command": "prepare", "inputs": {NAME: {"dtype", "shape", "values"}}}     (a golden input)
         -> {"event": "prepared", "first_inference_ns", "outputs": {NAME: {"shape", "finite",
             "sha256", "values"}}}
@@ -15,7 +17,12 @@ input and answers each with one JSON object a line on standard output (logs go t
         -> {"event": "warm", "steady", "wall_ns": [...]}
     {"command": "block", "seconds": S, "minimum_iterations": N}
         -> {"event": "block", "lead_in_ns": [...], "lead_in_cpu_ns": [...], "wall_ns": [...],
-            "cpu_ns": [...], "peak_rss_bytes"}
+            "cpu_ns": [...], "peak_rss_bytes", "pss_bytes" (at the end; null where not told),
+            "before": {"khz": {CPU: N}, "celsius": {SENSOR: N}}, "after": {...}}
+        Native runners also take "power": {"current_ua": FILE, "voltage_uv": FILE} and then answer
+        with "energy_uj".
+    {"command": "count", "inferences": N}           (native runners, for an instruction counter)
+        -> {"event": "counted"}; each inference lies between two marks (native/src/marks.h)
     {"command": "quit"}, or end of input             (the process ends)
 
 A command that fails is answered with {"event": "error", "message"}, and "next_step" where the
@@ -40,6 +47,7 @@ import numpy.typing as npt
 import psutil
 
 from runtime_bench.errors import BenchError
+from runtime_bench.runners.sensors import clocks_and_temperatures, peak_rss_bytes, pss_bytes
 
 Array = npt.NDArray[Any]
 Message = Mapping[str, Any]
@@ -74,16 +82,6 @@ def is_steady(wall_ns: list[int]) -> bool:
     return abs(after - before) <= WARM_UP_TOLERANCE * before
 
 
-def peak_rss_bytes() -> int:
-    """The largest resident memory this process ever had (``VmHWM``), else the present one."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return int(psutil.Process().memory_info().rss)
-
-
 def describe_outputs(outputs: Mapping[str, Array]) -> dict[str, Any]:
     """Shape, finiteness, hash and first values of every output, for comparison across artifacts."""
     described = {}
@@ -105,6 +103,15 @@ def input_arrays(specs: Mapping[str, Message]) -> dict[str, Array]:
         name: np.resize(np.array(spec["values"], dtype=spec["dtype"]), spec["shape"])
         for name, spec in specs.items()
     }
+
+
+def drop_from_page_cache(path: Path) -> None:
+    """Let the next reader take the file from the disk. Pages that others have mapped stay."""
+    if not path.is_file():
+        return  # the size of a matrix product
+    with path.open("rb") as stream:
+        os.fdatasync(stream.fileno())  # pages that wait to be written cannot be dropped
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def serve(open_model: Opener, versions: Mapping[str, str]) -> None:
@@ -162,6 +169,10 @@ class _Session:
         return handlers[command["command"]](command)
 
     def _load(self, command: Message) -> Message:
+        if cpus := command.get("cpus"):
+            os.sched_setaffinity(0, cpus)
+        if command.get("cold"):
+            drop_from_page_cache(Path(str(command["model"])))
         before = int(psutil.Process().memory_info().rss)
         start = time.perf_counter_ns()
         self._model = self._open_model(command)
@@ -171,6 +182,7 @@ class _Session:
             "load_ns": load_ns,
             "rss_before_bytes": before,
             "peak_rss_bytes": peak_rss_bytes(),
+            "cpus_got": sorted(os.sched_getaffinity(0)),
         }
 
     def _prepare(self, command: Message) -> Message:
@@ -192,6 +204,7 @@ class _Session:
         return {"event": "warm", "steady": is_steady(wall_ns), "wall_ns": wall_ns}
 
     def _block(self, command: Message) -> Message:
+        seen = clocks_and_temperatures()
         end = time.perf_counter() + LEAD_IN_SECONDS
         lead_in = [self._timed_run()[:2]]
         while time.perf_counter() < end:
@@ -211,6 +224,9 @@ class _Session:
             "wall_ns": wall_ns,
             "cpu_ns": cpu_ns,
             "peak_rss_bytes": peak_rss_bytes(),
+            "pss_bytes": pss_bytes(),
+            "before": seen,
+            "after": clocks_and_temperatures(),
         }
 
     def _timed_run(self) -> tuple[int, int, Mapping[str, Array]]:

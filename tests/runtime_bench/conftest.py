@@ -8,8 +8,8 @@ import pytest
 from tiny_bundles import write_bundle
 from tiny_programs import tiny_program
 
-from runtime_bench.devices.base import Fingerprint, Snapshot
-from runtime_bench.errors import RunnerError
+from runtime_bench.devices.base import Cluster, Conditions, Device, Fingerprint, Snapshot
+from runtime_bench.errors import DeviceError, RunnerError
 from runtime_bench.plan import Plan, Settings, make_plan
 
 MakeBundle = Callable[..., Path]
@@ -46,11 +46,12 @@ def two_entries(make_bundle: MakeBundle) -> Plan:
     )
 
 
-class ScriptedDevice:
+class ScriptedDevice(Device):
     """A device on which time is a counter and every answer is made up.
 
     ``speed(entry address, now)`` gives the nanoseconds of one inference at virtual time ``now``
     (0, 1, 2, ...: one tick a block). ``faults`` maps (address, command, count) to an exception.
+    ``khz`` and ``thermal_status`` are those of a moment; ``gone``: it cannot be reached any more.
     """
 
     name = "scripted"
@@ -61,9 +62,25 @@ class ScriptedDevice:
         self.log: list[tuple[str, str]] = []
         self.faults: dict[tuple[str, str, int], BaseException] = {}
         self.open_runners = 0
+        self.khz: Callable[[int], int] | None = None
+        self.thermal_status: Callable[[int], int] | None = None
+        self.gone = False
+        self.answer = [1.0, 2.0]
+        self.cpus_got: list[int] | None = None
+        self.asked: list[Mapping[str, Any]] = []
 
     def fingerprint(self) -> Fingerprint:
-        return Fingerprint("scripted", "none", "none", 1, (), 1, "none", False, {})
+        clusters = (Cluster("little", (0, 1), 1_800_000), Cluster("big", (2,), 2_800_000))
+        return Fingerprint("scripted", "none", "none", 3, (), 1, "none", False, {}, clusters)
+
+    def conditions(self) -> Conditions:
+        if self.thermal_status is None:
+            return Conditions()
+        return Conditions(thermal_status=self.thermal_status(self.now))
+
+    def check_alive(self) -> None:
+        if self.gone:
+            raise DeviceError("The device is gone.", "Plug it in.")
 
     def versions(self) -> Mapping[str, str]:
         return {"scripted": "1"}
@@ -103,6 +120,7 @@ class ScriptedRunner:
         self._address = command.get("model", self._address)
         self._counts[name] = self._counts.get(name, 0) + 1
         self._device.log.append((self._address, name))
+        self._device.asked.append(command)
         fault = self._device.faults.get((self._address, name, self._counts[name]))
         if fault is not None:
             raise fault
@@ -110,13 +128,17 @@ class ScriptedRunner:
 
     def _answers(self, name: str) -> Mapping[str, Any]:
         if name == "load":
-            return {"load_ns": 5, "rss_before_bytes": 10, "peak_rss_bytes": 20}
+            got = self._device.cpus_got or self._device.asked[-1].get("cpus", [])
+            return {"load_ns": 5, "rss_before_bytes": 10, "peak_rss_bytes": 20, "cpus_got": got}
         if name == "prepare":
-            output = {"shape": [1, 2], "finite": True, "sha256": "0" * 64, "values": [1.0, 2.0]}
+            values = self._device.answer
+            output = {"shape": [1, 2], "finite": True, "sha256": "0" * 64, "values": values}
             return {"first_inference_ns": 7, "outputs": {"logits": output}}
         if name == "warm_up":
             return {"steady": True, "wall_ns": [3, 3]}
         nanoseconds = self._device.speed(self._address, self._device.now)
+        khz = self._device.khz
+        seen = None if khz is None else {"khz": {"0": khz(self._device.now)}, "celsius": {}}
         self._device.now += 1
         return {
             "lead_in_ns": [nanoseconds],
@@ -124,6 +146,8 @@ class ScriptedRunner:
             "wall_ns": [nanoseconds] * 5,
             "cpu_ns": [nanoseconds] * 5,
             "peak_rss_bytes": 30,
+            "before": seen,
+            "after": seen,
         }
 
     def close(self) -> None:

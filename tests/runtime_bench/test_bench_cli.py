@@ -21,7 +21,7 @@ from tiny_bundles import tiny_model
 
 from runtime_bench import cli
 from runtime_bench.header import run_record
-from runtime_bench.results import SCHEMA as SCHEMA_NAME
+from runtime_bench.records import SCHEMA as SCHEMA_NAME
 from runtime_bench.results import Results, read_results
 from runtime_bench.schedule import execute
 
@@ -168,11 +168,21 @@ def test_dry_run_measures_nothing(
     assert not out.exists()
 
 
-def test_devices_lists_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+def test_devices_lists_this_machine_and_what_is_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")  # neither adb nor an emulator
     assert cli.main(["devices"]) == 0
-    assert "host: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "host: " in said
+    assert "adb: none. adb is not installed." in said
+    assert "arm64: none. " in said
     assert cli.main(["devices", "--json"]) == 0
-    (host,) = json.loads(capsys.readouterr().out)["devices"]
+    (host,) = [
+        device
+        for device in json.loads(capsys.readouterr().out)["devices"]
+        if device["name"] == "host"
+    ]
     assert host["name"] == "host"
     assert "onnx" in host["targets"]
 

@@ -94,8 +94,9 @@ def test_the_share_of_peak_is_nominal_flops_over_the_measured_product(content: C
 
 @pytest.mark.parametrize("name", ["terminal", "markdown", "html"])
 def test_every_format_names_artifacts_baselines_cases_and_the_peak(
-    content: Content, name: str
+    content: Content, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "120")  # a label that is folded is not found
     (module,) = choose_formats([name])
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>|[│┃]", " ", module.render(content)))
     for label in (OURS, STOCK, BEST):

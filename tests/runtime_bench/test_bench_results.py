@@ -6,12 +6,8 @@ from pathlib import Path
 import pytest
 
 from runtime_bench.errors import InputError
-from runtime_bench.results import (
-    EndRecord,
-    ResultsWriter,
-    RunRecord,
-    read_results,
-)
+from runtime_bench.records import EndRecord, RunRecord
+from runtime_bench.results import ResultsWriter, read_results
 
 
 def head() -> RunRecord:

@@ -163,7 +163,7 @@ def test_a_runner_starts_the_threads_that_were_asked_for(make_bundle: MakeBundle
 
 PEAK_PROGRAM = """
 import numpy, psutil
-from runtime_bench.runners.protocol import peak_rss_bytes
+from runtime_bench.runners.sensors import peak_rss_bytes
 before = peak_rss_bytes()
 block = numpy.ones(25_000_000)
 del block

@@ -12,15 +12,8 @@ from runtime_bench.devices.base import Snapshot
 from runtime_bench.errors import InputError, RunnerError
 from runtime_bench.header import check_resumable, run_record
 from runtime_bench.plan import Plan, Settings, make_plan
-from runtime_bench.results import (
-    BlockRecord,
-    EndRecord,
-    FailureRecord,
-    Record,
-    Results,
-    ResultsWriter,
-    read_results,
-)
+from runtime_bench.records import BlockRecord, EndRecord, FailureRecord, Record
+from runtime_bench.results import Results, ResultsWriter, read_results
 from runtime_bench.schedule import execute, order
 from runtime_bench.statistics import ratio
 

@@ -1,0 +1,294 @@
+"""Phones and emulators through adb: ``adb:SERIAL``, ``adb`` for the only one there.
+
+``adb:SERIAL@HOST:PORT`` is a phone at the adb server of another host.
+"""
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from runtime_bench.adb import probe, staging
+from runtime_bench.adb.client import SHELL_V2, Adb, choose, parse_address
+from runtime_bench.adb.conditions import (
+    BATTERY,
+    parse_battery,
+    read_conditions,
+    read_snapshot,
+    readable_meter,
+)
+from runtime_bench.adb.dry_run import commands
+from runtime_bench.adb.failures import lost, too_old, unusable
+from runtime_bench.adb.phone_gates import PhoneState, phone_warnings
+from runtime_bench.adb.readiness import Ready, earlier_setting, get_ready, put_back
+from runtime_bench.adb.runner import PhoneRunner, kill_text, start_text
+from runtime_bench.adb.runner_set import RunnerSet, find_runners
+from runtime_bench.devices.base import (
+    BenchWarning,
+    Conditions,
+    Device,
+    Fingerprint,
+    Snapshot,
+    Usual,
+)
+from runtime_bench.errors import BenchError, DeviceError, InputError, RunnerError
+from runtime_bench.runners.client import Runner
+from runtime_bench.runners.native import write_peak_model
+
+KIND = "adb"
+# The first Android whose adb tells exit codes (7.0), by shell protocol 2.
+_OLDEST_SDK = 24
+# Looks at a phone that vanished, a second apart: after adb's server was restarted, a phone comes
+# back within a few.
+_LOOKS = 5
+# Seconds over which other load is counted before a run.
+_LOAD_SECONDS = 0.5
+
+
+def find() -> list[Device]:
+    """Every phone that adb knows, also those that cannot be used: their methods say why not."""
+    adb = Adb()
+    try:
+        listings = adb.listings()
+    except BenchError:
+        return []
+    return [PhoneDevice(adb.of(listing.serial), listing.serial) for listing in listings]
+
+
+def missing() -> str:
+    """Why ``find`` finds nothing, and the next step; "" where it finds a phone."""
+    try:
+        choose(Adb().listings()[:1], "")
+    except BenchError as error:
+        return str(error)
+    return ""
+
+
+def open_device(address: str) -> Device:
+    """The phone ``SERIAL``, ``SERIAL@HOST:PORT``, or the only one where the serial is empty.
+
+    Raises InputError where it is not there or its Android is too old, DeviceError where it cannot
+    be used as it is now.
+    """
+    serial, server = parse_address(address)
+    adb = Adb(server)
+    chosen = choose(adb.listings(), serial)
+    if (error := unusable(chosen.serial, chosen.state)) is not None:
+        raise error
+    phone = adb.of(chosen.serial)
+    if SHELL_V2 not in phone.features():
+        raise too_old(chosen.serial, None)
+    return PhoneDevice(phone, address or chosen.serial)
+
+
+class PhoneDevice(Device):
+    """A phone. Everything that is put there lies in one folder, which ``end`` removes."""
+
+    usual = Usual(pause_limit=300.0, starts=3)
+
+    def __init__(self, adb: Adb, address: str) -> None:
+        self.name = f"{KIND}:{address}"
+        self._adb = adb
+        self._folder = staging.new_folder()
+        self._known: probe.Phone | None = None
+        self._ready: Ready | None = None
+        self._meter: Mapping[str, str] = {}
+        self._staged = 0
+        self._started = 0
+        self._runners_there = False
+
+    def fingerprint(self) -> Fingerprint:
+        return probe.fingerprint(self._phone())
+
+    def versions(self) -> Mapping[str, str]:
+        runners = find_runners()
+        return {"adb": self._adb.client_version(), **(runners.versions() if runners else {})}
+
+    def targets(self) -> AbstractSet[str]:
+        runners = find_runners()
+        return runners.targets() if runners else frozenset()
+
+    def check(self, files: Sequence[tuple[Path, int]]) -> None:
+        phone = self._phone()
+        if phone.sdk is not None and phone.sdk < _OLDEST_SDK:
+            raise too_old(self._serial, phone.android)
+        # The first is what the processor runs itself; emulators translate others for apps only.
+        if (phone.abis and phone.abis[0] != probe.ABI) or phone.architecture == "armv7l":
+            what = ", ".join(phone.abis) or phone.architecture
+            raise InputError(
+                f"The phone {self._serial} runs {what}, the runners are for {probe.ABI}.",
+                f"Choose a phone or an emulator image for {probe.ABI}.",
+            )
+        runners = self._runners()
+        size = sum(size for _, size in files) + runners.size()
+        staging.check_space(self._adb, size)
+
+    def dry_run(self, files: Sequence[tuple[Path, int]]) -> tuple[str, ...]:
+        return commands(self._adb, self._folder, self._runners(), [file for file, _ in files])
+
+    def begin(self) -> tuple[BenchWarning, ...]:
+        earlier = None
+        for folder in staging.leftovers(self._adb):
+            earlier = earlier or earlier_setting(self._adb, folder)
+            staging.kill_runners(self._adb, folder)
+            staging.remove(self._adb, folder)
+        staging.make_folders(self._adb, [self._folder])
+        try:
+            self._ready, warnings = get_ready(self._adb, self._folder, earlier)
+            return (*warnings, *self._prepare_meter(), *_experimental(find_runners()))
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        with contextlib.suppress(BenchError):
+            staging.kill_runners(self._adb, self._folder)
+            if self._ready is not None:
+                put_back(self._adb, self._ready)
+                self._ready = None
+            staging.remove(self._adb, self._folder)
+        self._runners_there = False
+        self._meter = {}
+
+    def stage(self, folder: Path, path: str, files: Sequence[str]) -> str:
+        place = self._new_place()
+        below = sorted({str(Path(file).parent) for file in files})
+        staging.make_folders(self._adb, [f"{place}/{parent}" for parent in below])
+        for parent in below:
+            here = [folder / file for file in files if str(Path(file).parent) == parent]
+            staging.push_proved(self._adb, here, f"{place}/{parent}")
+        return f"{place}/{path}"
+
+    def stage_peak(self, size: tuple[int, int, int]) -> str:
+        place = self._new_place()
+        staging.make_folders(self._adb, [place])
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "sgemm.onnx"
+            write_peak_model(model, size)
+            staging.push_proved(self._adb, [model], place)
+        return f"{place}/sgemm.onnx"
+
+    def start(self, target: str, limit: float) -> Runner:
+        runners = self._runners()
+        if target not in runners.targets():
+            raise RunnerError(
+                f"There is no runner for {target} in {runners.folder}.", "Leave that artifact out."
+            )
+        self._bring_runners(runners)
+        self._started += 1
+        process_file = f"{self._started}.pid"
+        return PhoneRunner(
+            self._adb,
+            start_text(
+                self._folder, runners.executable(target), process_file, bundled=runners.bundled
+            ),
+            kill_text(self._folder, process_file),
+            limit,
+            self.check_alive,
+        )
+
+    def check_alive(self) -> None:
+        for look in range(_LOOKS):
+            if look:
+                time.sleep(1)
+            with contextlib.suppress(DeviceError):
+                self._adb.require_usable()
+                return
+        raise lost(f"The phone {self._serial}")
+
+    def power_meter(self) -> Mapping[str, str]:
+        """Chosen in ``begin``: empty while a cable feeds the phone past its battery."""
+        return self._meter
+
+    def snapshot(self) -> Snapshot:
+        return read_snapshot(self._adb)
+
+    def conditions(self) -> Conditions:
+        return read_conditions(self._adb)
+
+    def gates(self, threads: Sequence[int], memory_bytes: int) -> tuple[BenchWarning, ...]:
+        phone, adb = self._phone(), self._adb
+        before = self.snapshot()
+        time.sleep(_LOAD_SECONDS)
+        after = self.snapshot()
+        state = PhoneState(
+            serial=self._serial,
+            conditions=self.conditions(),
+            cores=phone.cores,
+            emulated=phone.emulated,
+            fixed_clocks=self._ready is not None and self._ready.fixed_clocks,
+            limit_khz=probe.parse_by_cpu(adb.shell(probe.frequencies("scaling_max_freq")).output),
+            maximum_khz=probe.parse_by_cpu(adb.shell(probe.frequencies("cpuinfo_max_freq")).output),
+            other_load=(after.busy - before.busy) / (after.at - before.at) if after.busy else None,
+            free_memory_bytes=probe.parse_memory(
+                adb.shell(probe.MEMORY_INFO).output, "MemAvailable"
+            ),
+        )
+        missing = () if find_runners() else (_NO_RUNNERS,)
+        return (*missing, *phone_warnings(state, threads, memory_bytes))
+
+    @property
+    def _serial(self) -> str:
+        return self._adb.serial or self.name
+
+    def _phone(self) -> probe.Phone:
+        if self._known is None:
+            self._known = probe.read_phone(self._adb)
+        return self._known
+
+    def _runners(self) -> RunnerSet:
+        runners = find_runners()
+        if runners is None:
+            raise InputError(_NO_RUNNERS.message, _NO_RUNNERS.remedy)
+        return runners
+
+    def _bring_runners(self, runners: RunnerSet) -> None:
+        if self._runners_there:
+            return
+        staging.make_folders(self._adb, [self._folder])
+        staging.push_proved(self._adb, runners.files(), self._folder)
+        staging.make_executable(
+            self._adb, [f"{self._folder}/{name}" for name in runners.executables()]
+        )
+        self._runners_there = True
+
+    def _new_place(self) -> str:
+        self._staged += 1
+        return f"{self._folder}/models/{self._staged}"
+
+    def _prepare_meter(self) -> tuple[BenchWarning, ...]:
+        battery = parse_battery(self._adb.shell(BATTERY).output)
+        if battery.powered is False:
+            self._meter = readable_meter(self._adb)
+        if self._meter:
+            return ()
+        why = "a cable feeds it" if battery.powered else "its battery's meter cannot be read"
+        return (
+            BenchWarning(
+                "energy-unknown",
+                f"Energy is not measured on the phone {self._serial}: {why}.",
+                "Measure without a cable: adb tcpip 5555, unplug, adb connect ADDRESS:5555",
+            ),
+        )
+
+
+_NO_RUNNERS = BenchWarning(
+    "runners",
+    "The native runners for phones are not built.",
+    "Build them with: make native",
+    blocking=True,
+)
+
+
+def _experimental(runners: RunnerSet | None) -> tuple[BenchWarning, ...]:
+    if runners is None or not runners.bundled:
+        return ()
+    return (
+        BenchWarning(
+            "experimental-runner",
+            "The runners bring a Linux C library of their own, which is experimental.",
+            f"Build them with the NDK into {runners.preferred}, or use the app's benchmark.",
+        ),
+    )

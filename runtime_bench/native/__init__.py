@@ -1,0 +1,1 @@
+"""The native runners: C++ sources, the libraries they need, and their set-up."""

@@ -1,0 +1,109 @@
+"""The rounds of one case: which are complete, which direction is next, and how many are missing."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+
+import numpy as np
+
+from runtime_bench.plan import Entry, Plan
+from runtime_bench.records import BlockRecord
+from runtime_bench.statistics import MINIMUM_ROUNDS, Blocks, ratio
+
+
+class Rounds:
+    """What was measured of one case. ``failed``: ids of entries that are out, kept up to date.
+
+    A round that was cut in the middle, or dropped, is measured again under a new number, since only
+    blocks measured side by side are paired; its samples stay in the file.
+    """
+
+    def __init__(self, plan: Plan, failed: AbstractSet[str]) -> None:
+        self._plan, self._failed = plan, failed
+        self._blocks: dict[int, dict[str, BlockRecord]] = defaultdict(dict)
+        self._dropped: set[int] = set()
+
+    def add(self, block: BlockRecord) -> None:
+        self._blocks[block.round][block.entry] = block
+
+    def drop(self, number: int) -> None:
+        self._dropped.add(number)
+
+    def next_number(self) -> int:
+        """Numbers are never used again."""
+        return max(self._blocks, default=-1) + 1
+
+    def blocks(self, number: int) -> Mapping[str, BlockRecord]:
+        """The blocks of one round by entry."""
+        return self._blocks[number]
+
+    def complete(self, before: int | None = None) -> list[Mapping[str, BlockRecord]]:
+        """The rounds that count and that every entry still in the run was measured in.
+
+        With ``before`` only those of smaller numbers.
+        """
+        expected = {entry.id for entry in self._plan.entries} - self._failed
+        return [
+            self._blocks[number]
+            for number in sorted(self._blocks)
+            if number not in self._dropped
+            and expected <= set(self._blocks[number])
+            and (before is None or number < before)
+        ]
+
+    def missing(self) -> int:
+        """How many rounds are still to be measured, as far as is known now."""
+        settings = self._plan.settings
+        if all(entry.id in self._failed for entry in self._plan.entries):
+            return 0
+        found = len(self.complete())
+        if found < settings.blocks:
+            return settings.blocks - found
+        if found % 2:
+            return 1
+        most = settings.most_blocks or 2 * settings.blocks
+        return 2 if found < most and self._widest() > settings.interval_goal else 0
+
+    def goes_forward(self) -> bool:
+        """Whether the next round goes forward: the direction that complete rounds have less of.
+
+        Not by the round's number: a round that was cut takes a number but counts for nothing.
+        """
+        complete = self.complete()
+        forward = 0
+        for measured in complete:
+            places = [
+                measured[entry.id].position for entry in self._plan.entries if entry.id in measured
+            ]
+            forward += places == sorted(places)
+        return 2 * forward <= len(complete)
+
+    def _widest(self) -> float:
+        """Relative half width of the widest interval of a ratio; 0 with too few rounds for one."""
+        complete = self.complete()
+        if len(complete) < MINIMUM_ROUNDS:
+            return 0.0
+        alive = [entry for entry in self._plan.entries if entry.id not in self._failed]
+        widths = [0.0]
+        for subject, baseline in _pairs(alive):
+            found = ratio(_wall(complete, baseline), _wall(complete, subject))
+            if found.interval is not None:
+                widths.append((found.interval.high - found.interval.low) / 2 / found.value)
+        return max(widths)
+
+
+def _pairs(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    return [
+        (subject, baseline)
+        for subject in entries
+        if "subject" in subject.roles
+        for baseline in entries
+        if "baseline" in baseline.roles and baseline is not subject
+    ]
+
+
+def _wall(rounds: Sequence[Mapping[str, BlockRecord]], entry: Entry) -> Blocks:
+    return {
+        number: np.array(measured[entry.id].wall_ns, dtype=np.float64)
+        for number, measured in enumerate(rounds)
+    }
