@@ -12,7 +12,7 @@ TORCH ?= default
 
 help:
 	@echo "make demo       set up, export, verify and measure the example and base-size models"
-	@echo "make test       set up and run the tests (about 10 minutes)"
+	@echo "make test       set up and run the tests (about 15 minutes)"
 	@echo "make test-slow  the tests that need full-size models or minutes"
 	@echo "make setup      only install into .venv (TORCH=cpu: without CUDA)"
 	@echo "make native     build the native runners for phones, this machine and the emulated Arm device"
@@ -53,11 +53,14 @@ demo: setup
 		--baseline $(OUT)/stock-bert-base $(OUT)/bert-base $(OUT)/stock-squeezebert-base
 	$(BIN)/squeezebert-bench report $(OUT)/latency.jsonl --out $(OUT)/report
 
+# Two processes at a time; a file's tests share what they built.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: setup lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: setup
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from runtime_bench.bundles import Artifact, Bundle, check_hashes, read_bundle
 from runtime_bench.errors import InputError
@@ -30,6 +31,27 @@ class Entry:
     target: str
     bundle: Bundle | None
     artifact: Artifact | None
+
+
+class HasRoles(Protocol):
+    """Anything that is a subject, a baseline, or both."""
+
+    @property
+    def roles(self) -> Sequence[str]: ...
+
+
+E = TypeVar("E", bound=HasRoles)
+
+
+def compared(entries: Sequence[E]) -> list[tuple[E, E]]:
+    """Every subject with every baseline but itself."""
+    return [
+        (subject, baseline)
+        for subject in entries
+        if "subject" in subject.roles
+        for baseline in entries
+        if "baseline" in baseline.roles and baseline is not subject
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from runtime_bench.plan import Entry, Plan
+from runtime_bench.plan import Entry, Plan, compared
 from runtime_bench.records import BlockRecord
 from runtime_bench.statistics import MINIMUM_ROUNDS, Blocks, ratio
 
@@ -88,21 +88,11 @@ class Rounds:
             return 0.0
         alive = [entry for entry in self._plan.entries if entry.id not in self._failed]
         widths = [0.0]
-        for subject, baseline in _pairs(alive):
+        for subject, baseline in compared(alive):
             found = ratio(_wall(complete, baseline), _wall(complete, subject))
             if found.interval is not None:
                 widths.append((found.interval.high - found.interval.low) / 2 / found.value)
         return max(widths)
-
-
-def _pairs(entries: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
-    return [
-        (subject, baseline)
-        for subject in entries
-        if "subject" in subject.roles
-        for baseline in entries
-        if "baseline" in baseline.roles and baseline is not subject
-    ]
 
 
 def _wall(rounds: Sequence[Mapping[str, BlockRecord]], entry: Entry) -> Blocks:

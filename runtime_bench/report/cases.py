@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from runtime_bench.devices.base import BenchWarning
+from runtime_bench.plan import compared
 from runtime_bench.records import BlockRecord, CheckRecord, WarmUpRecord
 from runtime_bench.report.instructions import (
     InstructionRatio,
@@ -135,9 +136,9 @@ def build_case(
         found += disagreement(entry.precision, row.reference, row.cosine)
         findings += [(entry.label, item) for item in found]
     present = [row.entry for row in rows]
-    ratios = _ratios(blocks, _pairs(present))
+    ratios = _ratios(blocks, compared(present))
     first = next((entry for entry in present if "baseline" in entry.roles), None)
-    ladder = _ratios(blocks, [(entry, first) for entry in present if first not in (None, entry)])
+    ladder = _ratios(blocks, [(entry, first) for entry in present if first and entry is not first])
     findings += wide_intervals(
         [(f"{row.subject} against {row.baseline}", row.ratio) for row in ratios]
     )
@@ -203,28 +204,13 @@ def _energy(blocks: Sequence[BlockRecord]) -> float | None:
     return float(np.median(found)) if found else None
 
 
-def _pairs(
-    entries: Sequence[EntryContent],
-) -> list[tuple[EntryContent, EntryContent | None]]:
-    """Every subject with every baseline but itself."""
-    return [
-        (subject, baseline)
-        for subject in entries
-        if "subject" in subject.roles
-        for baseline in entries
-        if "baseline" in baseline.roles and baseline is not subject
-    ]
-
-
 def _ratios(
     blocks: Mapping[str, Sequence[BlockRecord]],
-    pairs: Sequence[tuple[EntryContent, EntryContent | None]],
+    pairs: Sequence[tuple[EntryContent, EntryContent]],
 ) -> tuple[RatioRow, ...]:
     """A row for each pair (subject, baseline) that has a round in common."""
     rows = []
     for subject, baseline in pairs:
-        if baseline is None:
-            continue
         one, other = blocks[baseline.id], blocks[subject.id]
         if {block.round for block in one} & {block.round for block in other}:
             times = ratio(wall(one), wall(other)), ratio(cpu(one), cpu(other))
