@@ -13,7 +13,8 @@ BUNDLE is a folder that squeezebert-export made (build, or baseline for a stock 
 FOLDER:ARTIFACT for one of its files, such as out/mnli:onnx/model_int8.onnx. A file whose hash is
 not the one in the bundle's manifest is not measured.
 
-exit codes: 0 done, 1 an artifact failed, 2 the input cannot be used, 130 interrupted
+exit codes: 0 done; 1 an artifact, the device or a gate failed; 2 the input cannot be used; 130
+interrupted
 """
 
 _RUN_EXAMPLES = """\
@@ -171,7 +172,7 @@ def command_line() -> argparse.ArgumentParser:
         default=None,
         metavar="SECONDS",
         help="how long a device that became slower may cool before the round is measured again; "
-        "0: do not watch (default: 120 on phones, 0 elsewhere)",
+        "0: do not watch (default: 300 on phones, 0 elsewhere)",
     )
     run.add_argument(
         "--despite-gates",
@@ -184,7 +185,7 @@ def command_line() -> argparse.ArgumentParser:
         default=None,
         metavar="RESULTS",
         help="for --device arm64: exit with 1 if an artifact executes more instructions than in "
-        "these earlier results",
+        "these earlier results, with 2 if one of them was not counted or cannot be compared",
     )
     _add_step_limit(run)
     _add_seed(run)

@@ -62,11 +62,12 @@ def execute(
     Returns the ids of the entries that failed. The matrix product is left out: it measures a
     machine's speed, and there is none here. ``host``: where the right outputs come from (this
     machine). Processes are ended on every way out, Ctrl-C included. Raises InputError for a device
-    that does not count, or more than one thread.
+    that does not count, more than one thread, or cores that it lacks.
     """
     profile = device.fingerprint().extra.get("profile")
     if profile is None:
         raise InputError(f"{device.name} does not count instructions.", _OTHER_DEVICE)
+    device.cpus(plan.settings.cores)
     warnings = gate_warnings(plan, device)
     if earlier is not None:
         write(ResumeRecord(utc_now(), warnings))
@@ -154,7 +155,7 @@ class _Counting:
             self._answers.check(entry, case.length, outputs)
             self._outputs[entry.id, case] = outputs
             # What the emulator took of time is nobody's figure: there is none in these records.
-            self._write(WarmUpRecord(entry.id, case.length, case.threads, 0, True, (), outputs))
+            self._write(WarmUpRecord(entry.id, case.length, case.threads, None, None, (), outputs))
             warm_ups = WARM_UPS[entry.target]
             self._begin("count", entry, case, f"{warm_ups} + {INFERENCES} inferences")
             inferences = warm_ups + INFERENCES
@@ -178,7 +179,7 @@ class _Counting:
         address = device.stage(entry.bundle.folder, entry.artifact.path, files)
         command = {"command": "load", "model": address, "threads": case.threads}
         runner.request(command, limit)
-        return LoadRecord(entry.id, case.threads, 0, 0, 0, runner.versions)
+        return LoadRecord(entry.id, case.threads, None, None, None, runner.versions)
 
     def _record(
         self, entry: Entry, case: Case, phases: Sequence[Phase], inferences: int

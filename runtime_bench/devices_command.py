@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from runtime_bench.adb.phone_gates import THERMAL_NAMES
 from runtime_bench.devices.base import Conditions, Device, find_devices, kinds
 from runtime_bench.errors import BenchError
 from runtime_bench.plan import PEAK_TARGET
-
-_THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 
 
 def run(options: argparse.Namespace, _: Sequence[str]) -> int:
@@ -49,8 +48,9 @@ def _lines(item: Mapping[str, Any]) -> list[str]:
     if "error" in item:
         return [f"{item['name']}: {item['error']} {item['next_step']}"]
     emulated = ", EMULATED: no latency of real hardware" if item["emulated"] else ""
-    lines = [f"{item['name']}: {item['model']}, {item['cores']} cores, {item['architecture']}"]
-    lines[0] += emulated
+    soc = f" ({item['extra']['soc']})" if item["extra"].get("soc") else ""
+    cores = f"{item['cores']} cores, {item['architecture']}"
+    lines = [f"{item['name']}: {item['model']}{soc}, {cores}{emulated}"]
     for cluster in item["clusters"]:
         clock = f" up to {cluster['maximum_khz'] / 1e6:.2f} GHz" if cluster["maximum_khz"] else ""
         cores = ", ".join(str(cpu) for cpu in cluster["cpus"])
@@ -69,7 +69,7 @@ def _lines(item: Mapping[str, Any]) -> list[str]:
 def _state(conditions: Conditions) -> str:
     said = []
     if conditions.thermal_status is not None:
-        said.append(f"thermal status {_THERMAL[min(conditions.thermal_status, 6)]}")
+        said.append(f"thermal status {THERMAL_NAMES[min(conditions.thermal_status, 6)]}")
     if conditions.battery_percent is not None:
         said.append(f"battery {conditions.battery_percent:.0f} %")
     if conditions.battery_celsius is not None:

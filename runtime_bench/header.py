@@ -64,20 +64,36 @@ def entry_document(entry: Entry, lengths: Sequence[int]) -> dict[str, object]:
 
 def check_resumable(earlier: RunRecord, now: RunRecord) -> None:
     """Raise InputError unless ``now`` would measure the same things in the same way and place."""
+    # Lengths first: the entries hold the FLOPs of each.
     comparisons: Mapping[str, tuple[object, object]] = {
         "another device": (earlier.device, now.device),
-        "other versions": (earlier.versions, now.versions),
-        "other artifacts": (earlier.entries, now.entries),
         "other lengths": (earlier.lengths, now.lengths),
         "other thread counts": (earlier.threads, now.threads),
         "other settings": (earlier.settings, now.settings),
+        "other versions": (earlier.versions, now.versions),
+        "other artifacts": (earlier.entries, now.entries),
     }
     for what, (before, after) in comparisons.items():
         if json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True):
             raise InputError(
-                f"The run cannot be resumed: its file holds {what}.",
+                f"The run cannot be resumed: its file holds {what}{_difference(before, after)}.",
                 "Give the same options as before, or start anew with another --out.",
             )
+
+
+def _difference(before: object, after: object) -> str:
+    """What differs, where that is short: the first of a mapping's fields, or a whole list."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in sorted({*before, *after}):
+            if json.dumps(before.get(name)) != json.dumps(after.get(name)):
+                return f" ({name}: {before.get(name)} before, {after.get(name)} now)"
+    if isinstance(before, Sequence) and all(isinstance(item, int) for item in before):
+        return f" ({_listed(before)} before, {_listed(after)} now)"
+    return ""
+
+
+def _listed(values: object) -> str:
+    return ",".join(str(item) for item in values) if isinstance(values, Sequence) else str(values)
 
 
 def gate_warnings(plan: Plan, device: Device) -> tuple[BenchWarning, ...]:

@@ -44,12 +44,7 @@ class LoadedModels:
         runner = self._device.start(entry.target, self._settings.step_limit)
         self._held[entry.id] = _Holding(entry, runner)
         command = {"command": "load", "model": address, "threads": threads}
-        return self._request(entry, {**command, "cpus": list(self._cpus), "cold": cold})
-
-    def load(self, entry: Entry, threads: int) -> LoadRecord:
-        """Open the model for the run."""
-        answer = self.open(entry, threads)
-        runner = self._held[entry.id].runner
+        answer = self._request(entry, {**command, "cpus": list(self._cpus), "cold": cold})
         got = tuple(answer.get("cpus_got", ()))
         if self._cpus and set(got) != set(self._cpus):
             raise RunnerError(
@@ -57,6 +52,12 @@ class LoadedModels:
                 f"{cpu_list(got) or 'none'}.",
                 "Measure on all cores: --cores all",
             )
+        return answer
+
+    def load(self, entry: Entry, threads: int) -> LoadRecord:
+        """Open the model for the run."""
+        answer = self.open(entry, threads)
+        runner = self._held[entry.id].runner
         return LoadRecord(
             entry=entry.id,
             threads=threads,
@@ -65,7 +66,7 @@ class LoadedModels:
             peak_rss_bytes=answer["peak_rss_bytes"],
             versions=runner.versions,
             cpus_asked=self._cpus,
-            cpus_got=got,
+            cpus_got=tuple(answer.get("cpus_got", ())),
         )
 
     def start(self, entry: Entry, case: Case, repeat: int, cold: bool) -> StartRecord:
@@ -80,6 +81,7 @@ class LoadedModels:
             cold=cold,
             load_ns=loaded["load_ns"],
             first_inference_ns=first["first_inference_ns"],
+            cached_bytes=loaded.get("cached_bytes") if cold else None,
         )
 
     def warm_up(self, entry: Entry, case: Case) -> WarmUpRecord:
@@ -168,8 +170,12 @@ class LoadedModels:
         return self._held[entry.id].runner.request(command, limit)
 
 
-def _loads(before: Snapshot, after: Snapshot, own: float) -> tuple[float, float]:
+def _loads(before: Snapshot, after: Snapshot, own: float) -> tuple[float | None, float | None]:
     """Cores kept busy by other processes, and cores stolen, between two snapshots."""
     elapsed = max(after.at - before.at, 1e-9)
-    other = max(0.0, after.busy - before.busy - own) / elapsed
-    return round(other, 3), round((after.stolen - before.stolen) / elapsed, 3)
+    other = stolen = None
+    if before.busy is not None and after.busy is not None:
+        other = round(max(0.0, after.busy - before.busy - own) / elapsed, 3)
+    if before.stolen is not None and after.stolen is not None:
+        stolen = round((after.stolen - before.stolen) / elapsed, 3)
+    return other, stolen

@@ -32,13 +32,16 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class LoadRecord:
-    """A model was opened. ``rss_before_bytes`` is what the runner itself took before that."""
+    """A model was opened. ``rss_before_bytes`` is what the runner itself took before that.
+
+    An emulated device has neither times nor memory of its own: None.
+    """
 
     entry: str
     threads: int
-    load_ns: int
-    rss_before_bytes: int
-    peak_rss_bytes: int
+    load_ns: int | None
+    rss_before_bytes: int | None
+    peak_rss_bytes: int | None
     versions: Mapping[str, str]
     cpus_asked: tuple[int, ...] = ()
     cpus_got: tuple[int, ...] = ()
@@ -49,7 +52,8 @@ class LoadRecord:
 class StartRecord:
     """A process of its own that opened the model and ran it once.
 
-    ``cold``: the model's file was dropped from the system's page cache before.
+    ``cold``: the model's file was to leave the system's page cache before. ``cached_bytes``: what
+    of it stayed there all the same; None where the runner does not tell.
     """
 
     entry: str
@@ -59,6 +63,7 @@ class StartRecord:
     cold: bool
     load_ns: int
     first_inference_ns: int
+    cached_bytes: int | None = None
     kind: str = "start"
 
 
@@ -69,8 +74,8 @@ class WarmUpRecord:
     entry: str
     length: int
     threads: int
-    first_inference_ns: int
-    steady: bool
+    first_inference_ns: int | None
+    steady: bool | None
     wall_ns: tuple[int, ...]
     outputs: Mapping[str, Any]
     kind: str = "warm_up"
@@ -99,8 +104,10 @@ class BlockRecord:
     ``position`` is the place in the round's order. ``other_load`` is the number of cores that
     other processes kept busy during the block, ``stolen`` the cores the hypervisor took.
     ``lead_in_ns`` are the first runs after the other entries computed; statistics leave them out.
+    Both are None where the device does not tell.
     ``before`` and ``after``: clocks and temperatures that the runner itself saw. ``energy_uj``: the
     device's own meter over the whole block, lead-in included; None where it has none.
+    ``throttled``: why the round is suspect although it counts; a file tells it by ``slowdown``.
     """
 
     entry: str
@@ -113,12 +120,13 @@ class BlockRecord:
     wall_ns: tuple[int, ...]
     cpu_ns: tuple[int, ...]
     peak_rss_bytes: int
-    other_load: float
-    stolen: float
+    other_load: float | None
+    stolen: float | None
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
     pss_bytes: int | None = None
     energy_uj: float | None = None
+    throttled: str | None = None
     kind: str = "block"
 
 
@@ -134,8 +142,21 @@ class ConditionsRecord:
 
 
 @dataclass(frozen=True)
+class SlowdownRecord:
+    """The device slowed down in a round, which counts for nothing where ``dropped``."""
+
+    at: str
+    length: int
+    threads: int
+    round: int
+    reason: str
+    dropped: bool
+    kind: str = "slowdown"
+
+
+@dataclass(frozen=True)
 class PauseRecord:
-    """The device slowed down, so that the run waited. Round ``dropped`` was measured again."""
+    """The run waited after round ``dropped``, until the device had recovered or time was up."""
 
     at: str
     length: int
@@ -203,6 +224,7 @@ Record = (
     | StartRecord
     | BlockRecord
     | ConditionsRecord
+    | SlowdownRecord
     | PauseRecord
     | InstructionsRecord
     | FailureRecord
@@ -218,6 +240,7 @@ KINDS: Mapping[str, type[Any]] = {
     "start": StartRecord,
     "block": BlockRecord,
     "conditions": ConditionsRecord,
+    "slowdown": SlowdownRecord,
     "pause": PauseRecord,
     "instructions": InstructionsRecord,
     "failure": FailureRecord,

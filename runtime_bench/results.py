@@ -8,7 +8,7 @@ off is dropped when the run goes on.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO, TypeVar
@@ -29,6 +29,7 @@ from runtime_bench.records import (
     Record,
     ResumeRecord,
     RunRecord,
+    SlowdownRecord,
     StartRecord,
     WarmUpRecord,
 )
@@ -51,6 +52,7 @@ class Results:
     blocks: tuple[BlockRecord, ...] = ()
     dropped_blocks: tuple[BlockRecord, ...] = ()
     conditions: tuple[ConditionsRecord, ...] = ()
+    slowdowns: tuple[SlowdownRecord, ...] = ()
     pauses: tuple[PauseRecord, ...] = ()
     instructions: tuple[InstructionsRecord, ...] = ()
     failures: tuple[FailureRecord, ...] = ()
@@ -73,10 +75,7 @@ class ResultsWriter:
                 _drop_cut_off_line(path)
             self._stream: TextIO = path.open("a" if resume else "x", encoding="utf-8")
         except FileExistsError:
-            raise InputError(
-                f"{path} exists already.",
-                "Go on with it by adding --resume, or choose another file with --out.",
-            ) from None
+            raise already_there(path) from None
         except OSError as error:
             raise _unwritable(path, error) from None
 
@@ -124,13 +123,18 @@ def read_results(path: Path) -> Results:
             f"Measure again with: squeezebert-bench run BUNDLE --out {path}",
         )
     rest = records[1:]
-    pauses = _of(rest, PauseRecord)
-    dropped = {(pause.length, pause.threads, pause.dropped) for pause in pauses}
+    slowdowns = _of(rest, SlowdownRecord)
+    slow = {(item.length, item.threads, item.round): item for item in slowdowns}
     kept: list[BlockRecord] = []
     left_out: list[BlockRecord] = []
     for block in _of(rest, BlockRecord):
-        out = (block.length, block.threads, block.round) in dropped
-        (left_out if out else kept).append(block)
+        found = slow.get((block.length, block.threads, block.round))
+        if found is None:
+            kept.append(block)
+        elif found.dropped:
+            left_out.append(block)
+        else:
+            kept.append(replace(block, throttled=found.reason))
     return Results(
         run=records[0],
         loads=_of(rest, LoadRecord),
@@ -140,12 +144,21 @@ def read_results(path: Path) -> Results:
         blocks=tuple(kept),
         dropped_blocks=tuple(left_out),
         conditions=_of(rest, ConditionsRecord),
-        pauses=pauses,
+        slowdowns=slowdowns,
+        pauses=_of(rest, PauseRecord),
         instructions=_of(rest, InstructionsRecord),
         failures=_of(rest, FailureRecord),
         resumes=_of(rest, ResumeRecord),
         ends=_of(rest, EndRecord),
         cut_off=cut_off,
+    )
+
+
+def already_there(path: Path) -> InputError:
+    """The error for a results file that a new run would overwrite."""
+    return InputError(
+        f"{path} exists already.",
+        "Go on with it by adding --resume, or choose another file with --out.",
     )
 
 

@@ -4,7 +4,7 @@ A phone's kernels are others than this machine's, and can be wrong without any e
 wrong answer is worth nothing, so that nothing is timed or counted before the outputs agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -93,16 +93,22 @@ def prepared(
 def distance(found: Outputs, expected: Outputs) -> float:
     """Distance of the recorded values relative to the expected ones' size (L2 norms).
 
-    Infinite where names or shapes differ, or values are missing.
+    Of the output where it is largest. Infinite where names or shapes differ, or values are missing.
     """
     if {name: item["shape"] for name, item in found.items()} != {
         name: item["shape"] for name, item in expected.items()
     }:
         return float("inf")
-    left = np.concatenate([np.array(found[name]["values"]) for name in expected])
-    right = np.concatenate([np.array(expected[name]["values"]) for name in expected])
-    if left.shape != right.shape:
+    return max(
+        (_distance(found[name]["values"], expected[name]["values"]) for name in expected),
+        default=0.0,
+    )
+
+
+def _distance(found: Sequence[float], expected: Sequence[float]) -> float:
+    if len(found) != len(expected):
         return float("inf")
+    left, right = np.array(found), np.array(expected)
     return float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-30))
 
 

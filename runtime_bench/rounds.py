@@ -1,14 +1,13 @@
 """The rounds of one case: which are complete, which direction is next, and how many are missing."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 
-import numpy as np
-
-from runtime_bench.plan import Entry, Plan, compared
+from runtime_bench.plan import Plan, compared
 from runtime_bench.records import BlockRecord
-from runtime_bench.statistics import MINIMUM_ROUNDS, Blocks, ratio
+from runtime_bench.samples import wall
+from runtime_bench.statistics import MINIMUM_ROUNDS, ratio
 
 
 class Rounds:
@@ -36,6 +35,11 @@ class Rounds:
     def blocks(self, number: int) -> Mapping[str, BlockRecord]:
         """The blocks of one round by entry."""
         return self._blocks[number]
+
+    def last_complete(self) -> int | None:
+        """The number of the newest round that counts; None where there is none."""
+        complete = self.complete()
+        return next(iter(complete[-1].values())).round if complete else None
 
     def complete(self, before: int | None = None) -> list[Mapping[str, BlockRecord]]:
         """The rounds that count and that every entry still in the run was measured in.
@@ -89,14 +93,10 @@ class Rounds:
         alive = [entry for entry in self._plan.entries if entry.id not in self._failed]
         widths = [0.0]
         for subject, baseline in compared(alive):
-            found = ratio(_wall(complete, baseline), _wall(complete, subject))
+            found = ratio(
+                wall([measured[baseline.id] for measured in complete]),
+                wall([measured[subject.id] for measured in complete]),
+            )
             if found.interval is not None:
                 widths.append((found.interval.high - found.interval.low) / 2 / found.value)
         return max(widths)
-
-
-def _wall(rounds: Sequence[Mapping[str, BlockRecord]], entry: Entry) -> Blocks:
-    return {
-        number: np.array(measured[entry.id].wall_ns, dtype=np.float64)
-        for number, measured in enumerate(rounds)
-    }

@@ -2,23 +2,26 @@
 
 import argparse
 import json
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime_bench import counting, schedule
 from runtime_bench.devices.base import Device, open_device
 from runtime_bench.devices.host import Host
-from runtime_bench.errors import BenchError, DeviceError, GateError
+from runtime_bench.dry_run import counts_instructions, plan_files, show_plans
+from runtime_bench.errors import BenchError, DeviceError, GateError, InputError
 from runtime_bench.header import check_resumable, run_record
 from runtime_bench.instruction_gate import run_gate
-from runtime_bench.plan import Plan, Settings, estimated_seconds, make_plan
+from runtime_bench.plan import Plan, Settings, make_plan
 from runtime_bench.progress import Progress, say
+from runtime_bench.records import Record
 from runtime_bench.report.base import choose_formats
 from runtime_bench.report.content import build_content
-from runtime_bench.results import ResultsWriter, read_results
+from runtime_bench.results import Results, ResultsWriter, already_there, read_results
 
 INTERRUPTED = 130
 
@@ -37,22 +40,23 @@ def run(options: argparse.Namespace, command: Sequence[str]) -> int:
     """Measure; returns 0, 1 (an entry, a gate or the device failed) or 130 (Ctrl-C)."""
     jobs = _jobs(options)
     for job in jobs:
-        job.device.check(_files(job.plan))
+        _check(job, options)
     if options.dry_run:
-        return _dry_run(jobs, options)
+        show_plans([(job.device, job.plan, job.path) for job in jobs], options.json)
+        return 0
     with Progress() as progress:
         if len(jobs) == 1:
             codes = [_measure(jobs[0], options, command, progress.show)]
         else:
             codes = _measure_all(jobs, options, command, progress)
+    written = [job for job in jobs if job.path.exists()]
     if INTERRUPTED in codes:
         return INTERRUPTED
-    for job in jobs:
-        if job.path.exists():
-            _show(job.path, options.json)
-            say(f"Results: {job.path}. Report: squeezebert-bench report {job.path}")
+    _show(written, options.json)
+    for job in written:
+        say(f"Results: {job.path}. Report: squeezebert-bench report {job.path}")
     if options.gate_instructions is not None:
-        for job in jobs:
+        for job in written:
             code, table = run_gate(job.path, options.gate_instructions)
             say(table)
             codes.append(code)
@@ -60,10 +64,12 @@ def run(options: argparse.Namespace, command: Sequence[str]) -> int:
 
 
 def _jobs(options: argparse.Namespace) -> list[_Job]:
-    names = list(dict.fromkeys(options.device))
+    if not options.device:
+        raise InputError("--device names no device.", "See: squeezebert-bench devices")
+    devices = {device.name: device for device in map(open_device, options.device)}
+    several = len(devices) > 1
     jobs = []
-    for name in names:
-        device = open_device(name)
+    for name, device in devices.items():
         if not device.targets():
             device.check([])  # says why nothing runs there
         plan = make_plan(
@@ -73,15 +79,30 @@ def _jobs(options: argparse.Namespace) -> list[_Job]:
             lengths=options.lengths,
             threads=options.threads,
             settings=_settings(options, device),
-            device=device.name,
+            device=name,
             targets=device.targets(),
         )
         path: Path = options.out
-        if len(names) > 1:
-            place = device.name.replace(":", "-").replace("/", "-")
+        if several:
+            place = re.sub(r"[^A-Za-z0-9._-]", "-", name)
             path = path.with_name(f"{path.stem}-{place}{path.suffix}")
-        jobs.append(_Job(device, plan, path, f"{device.name}: " if len(names) > 1 else ""))
+        jobs.append(_Job(device, plan, path, f"{name}: " if several else ""))
     return jobs
+
+
+def _check(job: _Job, options: argparse.Namespace) -> None:
+    """Raise for what can be known before anything is changed on the device or written."""
+    job.device.check(plan_files(job.plan))
+    job.device.cpus(job.plan.settings.cores)
+    if options.gate_instructions is not None:
+        if not counts_instructions(job.device):
+            raise InputError(
+                f"{job.device.name} does not count instructions.",
+                "Give --gate-instructions with --device arm64.",
+            )
+        read_results(options.gate_instructions)
+    if job.path.exists() and not options.resume and not options.dry_run:
+        raise already_there(job.path)
 
 
 def _settings(options: argparse.Namespace, device: Device) -> Settings:
@@ -105,7 +126,10 @@ def _measure_all(
     command: Sequence[str],
     progress: Progress,
 ) -> list[int]:
-    """All devices at once; what one of them cannot do does not stop the others."""
+    """Phones all at once, and after them what computes on this machine, one by one.
+
+    What one of them cannot do does not stop the others.
+    """
     stopped = threading.Event()
 
     def measured(job: _Job) -> int:
@@ -120,13 +144,20 @@ def _measure_all(
             say(f"squeezebert-bench: {job.title}{error}")
             return error.exit_code
 
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        running = [pool.submit(measured, job) for job in jobs]
+    codes = []
+    phones = [job for job in jobs if not job.device.here]
+    with ThreadPoolExecutor(max(1, len(phones))) as pool:
+        running = [pool.submit(measured, job) for job in phones]
         try:
-            return [job.result() for job in running]
+            codes += [job.result() for job in running]
         except KeyboardInterrupt:
             stopped.set()
-            return [job.result() for job in running]
+            say("squeezebert-bench: Interrupted; each phone finishes its block.")
+            codes += [job.result() for job in running]
+    for job in jobs:
+        if job.device.here and INTERRUPTED not in codes:
+            codes.append(measured(job))
+    return codes
 
 
 def _measure(
@@ -135,13 +166,15 @@ def _measure(
     command: Sequence[str],
     show: Callable[[str], None],
 ) -> int:
+    written: list[Record] = []
     try:
-        return _recorded(job, options, command, show)
+        return _recorded(job, options, command, show, written.append)
     except KeyboardInterrupt:
-        say(f"squeezebert-bench: {job.title}Interrupted; {_kept(job.path)}")
+        say(f"squeezebert-bench: {job.title}Interrupted; {_kept(job, options, written)}")
         return INTERRUPTED
     except DeviceError as error:
-        raise DeviceError(error.message, f"{error.next_step} {_kept(job.path)}") from None
+        kept = _kept(job, options, written)
+        raise DeviceError(error.message, f"{error.next_step} {kept}") from None
     finally:
         job.device.end()
 
@@ -151,6 +184,7 @@ def _recorded(
     options: argparse.Namespace,
     command: Sequence[str],
     show: Callable[[str], None],
+    remember: Callable[[Record], None],
 ) -> int:
     plan, device = job.plan, job.device
     lacking = device.begin()
@@ -172,85 +206,44 @@ def _recorded(
         )
     host = Host()
     with ResultsWriter(job.path, resume=earlier is not None) as writer:
+
+        def write(record: Record) -> None:
+            writer.write(record)
+            remember(record)
+
         if earlier is None:
-            writer.write(head)
-        if "profile" in device.fingerprint().extra:
-            return int(bool(counting.execute(plan, device, writer.write, show, earlier, host=host)))
-        right = None if device.name == host.name else host
-        return int(bool(schedule.execute(plan, device, writer.write, show, earlier, host=right)))
+            write(head)
+        if counts_instructions(device):
+            failed = counting.execute(plan, device, write, show, earlier, host=host)
+        else:
+            right = None if device.name == host.name else host
+            failed = schedule.execute(
+                plan, device, write, show, earlier, host=right, lacking=lacking
+            )
+    return 1 if failed else 0
 
 
-def _kept(path: Path) -> str:
-    if not path.exists():
-        return "Nothing was measured yet."
-    results = read_results(path)
+def _kept(job: _Job, options: argparse.Namespace, written: Sequence[Record]) -> str:
+    """What is in the results file of an interrupted run, and how to go on."""
+    if not written and not options.resume:
+        return "nothing was measured yet."
+    results = read_results(job.path)
     kept = len(results.blocks) + len(results.instructions)
-    return f"{kept} finished blocks are kept in {path}. Go on with the same command and --resume."
-
-
-def _files(plan: Plan) -> list[tuple[Path, int]]:
-    """Every file of the plan's artifacts with its bytes, each once."""
-    found = {
-        entry.bundle.folder / file.path: file.bytes
-        for entry in plan.entries
-        if entry.bundle is not None and entry.artifact is not None
-        for file in entry.artifact.files
-    }
-    return list(found.items())
-
-
-def _dry_run(jobs: Sequence[_Job], options: argparse.Namespace) -> int:
-    documents = [_document(job) for job in jobs]
-    if options.json:
-        print(json.dumps(documents[0] if len(jobs) == 1 else documents, indent=2))
-        return 0
-    for job in jobs:
-        print("\n".join(_lines(job)))
-    return 0
-
-
-def _document(job: _Job) -> dict[str, object]:
-    plan = job.plan
-    return {
-        "device": plan.device,
-        "entries": [
-            {"id": entry.id, "label": entry.label, "roles": entry.roles} for entry in plan.entries
-        ],
-        "lengths": plan.lengths,
-        "threads": plan.threads,
-        "settings": asdict(plan.settings),
-        "notices": plan.notices,
-        "commands": job.device.dry_run(_files(plan)),
-        "estimated_seconds": round(estimated_seconds(plan)),
-    }
-
-
-def _lines(job: _Job) -> list[str]:
-    plan, settings = job.plan, job.plan.settings
-    lines = []
-    for entry in plan.entries:
-        place = "-"
-        if entry.bundle is not None and entry.artifact is not None:
-            place = f"{entry.bundle.folder}/{entry.artifact.path}"
-        lines.append(f"{entry.id:>5}  {'+'.join(entry.roles):<17} {entry.label}  ({place})")
-    turns = " ".join(
-        entry.id for forward in (True, False) for entry in schedule.order(plan.entries, forward)
+    what = "counts" if _counted_only(results) else "blocks"
+    return (
+        f"{kept} finished {what} are kept in {job.path}. Go on with the same command and --resume."
     )
-    lines.append(f"Order of two rounds: {turns}; {settings.blocks} rounds for each case.")
-    for case in plan.cases():
-        threads = f"{case.threads} thread{'' if case.threads == 1 else 's'}"
-        lines.append(f"Case: {case.length} tokens, {threads}, cores: {settings.cores}")
-    lines += plan.notices
-    if commands := job.device.dry_run(_files(plan)):
-        lines += ["Commands:", *(f"  {command}" for command in commands)]
-    minutes = estimated_seconds(plan) / 60
-    lines.append(f"At least {minutes:.1f} minutes on {plan.device}; results in {job.path}.")
-    return lines
 
 
-def _show(path: Path, as_json: bool) -> None:
-    content = build_content(read_results(path))
-    if as_json:
-        print(json.dumps(content.document(), indent=2))
-    else:
-        print(choose_formats(["terminal"])[0].render(content))
+def _counted_only(results: Results) -> bool:
+    return "profile" in results.run.device["extra"]
+
+
+def _show(jobs: Sequence[_Job], as_json: bool) -> None:
+    contents = [build_content(read_results(job.path)) for job in jobs]
+    if not as_json:
+        for content in contents:
+            print(choose_formats(["terminal"])[0].render(content))
+    elif contents:
+        documents = [content.document() for content in contents]
+        print(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from runtime_bench.agreement import compare, comparisons
-from runtime_bench.devices.base import Conditions, Device
+from runtime_bench.devices.base import BenchWarning, Conditions, Device
 from runtime_bench.errors import RunnerError
 from runtime_bench.header import gate_warnings, utc_now
 from runtime_bench.loaded_models import LoadedModels
@@ -19,6 +19,7 @@ from runtime_bench.records import (
     PauseRecord,
     Record,
     ResumeRecord,
+    SlowdownRecord,
 )
 from runtime_bench.results import Results
 from runtime_bench.right_answers import RightAnswers
@@ -54,6 +55,7 @@ def execute(
     earlier: Results | None = None,
     *,
     host: Device | None = None,
+    lacking: Sequence[BenchWarning] = (),
     sleep: Sleep = time.sleep,
 ) -> tuple[str, ...]:
     """Measure what ``plan`` asks for and ``earlier`` does not hold yet.
@@ -61,10 +63,11 @@ def execute(
     Returns the ids of the entries that failed. Each entry has its own long-lived process; one
     process computes at any time. Processes are ended on every way out, Ctrl-C included. ``host``:
     where the right outputs come from; without it only artifacts of a bundle are compared.
+    ``lacking``: what getting ready could not do, for the record of a resumed run.
     Raises DeviceError when the device is gone; what was measured until then has been written.
     """
     if earlier is not None:
-        write(ResumeRecord(utc_now(), gate_warnings(plan, device)))
+        write(ResumeRecord(utc_now(), (*lacking, *gate_warnings(plan, device))))
     run = _Run(plan, device, write, progress, earlier, host, sleep)
     for threads in plan.threads:
         cases = [case for case in plan.cases() if case.threads == threads and run.missing(case)]
@@ -101,12 +104,14 @@ class _Run:
         answers = None if host is None else RightAnswers(plan, host)
         self._models = LoadedModels(plan, device, answers)
         self._conditions = Conditions()
+        self._cpus = device.cpus(plan.settings.cores)
         self.failed = {record.entry for record in earlier.failures} if earlier else set()
         self._rounds: dict[Case, Rounds] = defaultdict(lambda: Rounds(plan, self.failed))
         for block in (*earlier.blocks, *earlier.dropped_blocks) if earlier else ():
             self._rounds[Case(block.length, block.threads)].add(block)
-        for pause in earlier.pauses if earlier else ():
-            self._rounds[Case(pause.length, pause.threads)].drop(pause.dropped)
+        for slowdown in earlier.slowdowns if earlier else ():
+            if slowdown.dropped:
+                self._rounds[Case(slowdown.length, slowdown.threads)].drop(slowdown.round)
         self._started = (
             {(item.entry, item.threads, item.repeat, item.cold) for item in earlier.starts}
             if earlier
@@ -153,23 +158,27 @@ class _Run:
         self._warm_up(case, where)
         self._observe(case)
         rounds = self._rounds[case]
+        if (number := rounds.last_complete()) is not None:
+            # The run may have been interrupted before it judged the round.
+            self._judge(case, number, Conditions(), drop=True)
         pauses = 0
         while missing := rounds.missing():
             total = len(rounds.complete()) + missing
-            index, forward = rounds.next_number(), rounds.goes_forward()
+            number, forward = rounds.next_number(), rounds.goes_forward()
             self._progress(f"{where}: round {total - missing + 1} of {total}")
             for position, entry in enumerate(order(self._alive(), forward)):
                 try:
-                    block = self._models.block(entry, case, index, position)
+                    block = self._models.block(entry, case, number, position)
                     self._write(block)
                     rounds.add(block)
                 except RunnerError as error:
                     self._fail(entry, case.threads, case.length, "block", error)
             self._observe(case)
-            if pauses < MOST_PAUSES and (reason := self._slowed(rounds, index)):
+            again = pauses < MOST_PAUSES
+            reason = self._judge(case, number, self._conditions, drop=again)
+            if reason and again:
                 pauses += 1
-                self._write(self._pause(where, case, rounds, index, reason))
-                rounds.drop(index)
+                self._pause(where, case, number, reason)
 
     def _observe(self, case: Case) -> None:
         """Write how the device is, where it tells."""
@@ -179,15 +188,35 @@ class _Run:
                 ConditionsRecord(utc_now(), case.length, case.threads, asdict(self._conditions))
             )
 
-    def _slowed(self, rounds: Rounds, number: int) -> str:
-        """Why the round has to be measured again; "" where it need not, or nobody watches."""
+    def _judge(self, case: Case, number: int, conditions: Conditions, *, drop: bool) -> str:
+        """Write why a round is suspect, and leave it out where ``drop``; "" where it is not."""
+        rounds = self._rounds[case]
         if not self._settings.pause_limit:
             return ""
-        return slowed([*rounds.complete(number), rounds.blocks(number)], PEAK, self._conditions)
+        reason = self._slowed(case, number, rounds.blocks(number), conditions)
+        if reason:
+            # Before any wait: an interruption must not make the round count.
+            length, threads = case.length, case.threads
+            self._write(SlowdownRecord(utc_now(), length, threads, number, reason, drop))
+            if drop:
+                rounds.drop(number)
+        return reason
 
-    def _pause(
-        self, where: str, case: Case, rounds: Rounds, number: int, reason: str
-    ) -> PauseRecord:
+    def _slowed(
+        self, case: Case, number: int, measured: Mapping[str, BlockRecord], conditions: Conditions
+    ) -> str:
+        return slowed(self._at_rest(case, number), measured, PEAK, conditions, self._cpus)
+
+    def _at_rest(self, case: Case, number: int) -> Sequence[Mapping[str, BlockRecord]]:
+        """The first two rounds with this many threads, before round ``number`` of ``case``."""
+        for other in self._plan.cases():
+            if other.threads == case.threads:
+                found = self._rounds[other].complete(number if other == case else None)
+                if len(found) >= 2 or other == case:
+                    return found[:2]
+        return []
+
+    def _pause(self, where: str, case: Case, number: int, reason: str) -> None:
         """Wait until the device is as fast as at first, or the limit is over."""
         waited, recovered = 0.0, False
         while not recovered and waited < self._settings.pause_limit:
@@ -196,17 +225,22 @@ class _Run:
             waited += PAUSE_STEP
             self._observe(case)
             probe = self._probe(case, number)
-            recovered = not slowed([*rounds.complete(number), probe], PEAK, self._conditions)
-        return PauseRecord(utc_now(), case.length, case.threads, number, reason, waited, recovered)
+            tells = bool(probe) or self._conditions.thermal_status is not None
+            recovered = tells and not self._slowed(case, number, probe, self._conditions)
+        length, threads = case.length, case.threads
+        self._write(PauseRecord(utc_now(), length, threads, number, reason, waited, recovered))
 
     def _probe(self, case: Case, number: int) -> dict[str, BlockRecord]:
-        """A block of the matrix product that counts for nothing; {} where it is out of the run."""
+        """Another block of the matrix product for the round that was dropped; {} without it."""
         for entry in self._alive():
             if entry.id == PEAK:
                 try:
-                    return {PEAK: self._models.block(entry, case, number, 0)}
+                    block = self._models.block(entry, case, number, 0)
                 except RunnerError as error:
                     self._fail(entry, case.threads, case.length, "block", error)
+                    return {}
+                self._write(block)
+                return {PEAK: block}
         return {}
 
     def _alive(self) -> list[Entry]:

@@ -16,41 +16,35 @@ THERMAL_LIMIT = 2
 Round = Mapping[str, BlockRecord]
 
 
-def slowed(rounds: Sequence[Round], peak: str, conditions: Conditions) -> str:
-    """Why the last of ``rounds`` (blocks by entry) is not to be trusted; "" where it is.
+def slowed(
+    at_rest: Sequence[Round], last: Round, peak: str, conditions: Conditions, cpus: Sequence[int]
+) -> str:
+    """Why the round ``last`` (blocks by entry) is not to be trusted; "" where it is.
 
-    Rounds that counted come before it. ``peak`` is the id of the matrix product, the reference
-    workload. The first two rounds say how fast it and the clocks are on a device at rest.
+    ``at_rest``: rounds from when the run began, which tell how fast the device can be. ``peak`` is
+    the id of the matrix product, the reference workload. ``cpus`` are the cores that compute; ()
+    where any may.
     """
     if conditions.thermal_status is not None and conditions.thermal_status >= THERMAL_LIMIT:
         return f"the thermal status is {conditions.thermal_status}"
-    if len(rounds) < 2:
-        return ""
-    first, last = rounds[:2], rounds[-1]
-    before = [_time(measured[peak]) for measured in first if peak in measured]
-    if before and peak in last and (loss := slower(before, _time(last[peak]))) > SLOWER_LIMIT:
+    before = [_time(measured[peak]) for measured in at_rest if peak in measured]
+    if before and peak in last and (loss := _time(last[peak]) / min(before) - 1) > SLOWER_LIMIT:
         return f"the matrix product took {loss:.0%} longer than at first"
     for entry, block in last.items():
-        clocks = [clock(measured[entry]) for measured in first if entry in measured]
-        known = [value for value in clocks if value]
-        now = clock(block)
-        if known and now and (drop := 1 - now / max(known)) > CLOCK_LIMIT:
+        known = [clock(measured[entry], cpus) for measured in at_rest if entry in measured]
+        now = clock(block, cpus)
+        if now and any(known) and (drop := 1 - now / max(known)) > CLOCK_LIMIT:
             return f"the fastest core ran {drop:.0%} below its first clock"
     return ""
 
 
-def slower(before: Sequence[float], now: float) -> float:
-    """How much longer ``now`` is than the shortest of ``before``, as a share."""
-    return now / min(before) - 1
+def clock(block: BlockRecord, cpus: Sequence[int]) -> int:
+    """The fastest clock in kHz right after the block, while the core is awake; 0 if untold.
 
-
-def clock(block: BlockRecord) -> int:
-    """The fastest clock in kHz right after the block, while the core is still awake; 0 if untold.
-
-    Of the cores that computed nothing is known but that one of them was the fastest.
+    Of ``cpus`` alone; with () of all cores, since any of them may have computed.
     """
     khz = (block.after or {}).get("khz", {})
-    return max(khz.values(), default=0)
+    return max((value for cpu, value in khz.items() if not cpus or int(cpu) in cpus), default=0)
 
 
 def _time(block: BlockRecord) -> float:

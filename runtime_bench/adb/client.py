@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime_bench.adb.failures import failure, hang, last_line, refusal, unusable
+from runtime_bench.adb.failures import failure, hang, killed, last_line, refusal, unusable
 from runtime_bench.errors import DeviceError, InputError
 
 # Seconds. A question to a phone takes well below one; dumpsys alone waits up to 10 for a service.
@@ -108,28 +108,14 @@ class Adb:
         Raises RunnerError where the phone refuses them (no space), DeviceError where it is lost.
         """
         size = sum(file.stat().st_size for file in files)
-        self._transfer(["push", *map(str, files), f"{folder}/"], size)
-
-    def pull(self, path: str, target: Path) -> None:
-        """Copy the phone's file ``path`` to ``target``; raises as ``push`` does."""
-        size = self.shell(f"wc -c {shlex.quote(path)}").output.split()
-        partial = target.with_name(target.name + ".partial")
-        try:
-            self._transfer(
-                ["pull", path, str(partial)], int(size[0]) if size and size[0].isdigit() else 0
-            )
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-
-    def _transfer(self, arguments: list[str], size: int) -> None:
-        done = self._complete(self.command(*arguments), QUESTION_LIMIT + size / SLOWEST_TRANSFER)
+        command = self.command("push", *map(str, files), f"{folder}/")
+        done = self._complete(command, QUESTION_LIMIT + size / SLOWEST_TRANSFER)
         if done.returncode:
             text = done.stderr.decode(errors="replace") + done.stdout.decode(errors="replace")
             if (error := failure(self.serial, text)) is not None:
                 raise error
             self.require_usable()
-            raise refusal(self.serial, arguments[0], text)
+            raise refusal(self.serial, "push", text)
 
     def _run(self, arguments: list[str], limit: float) -> str:
         done = self._complete(self.command(*arguments), limit)
@@ -142,9 +128,16 @@ class Adb:
         return done.stdout.decode(errors="replace")
 
     def _complete(self, command: list[str], limit: float) -> "subprocess.CompletedProcess[bytes]":
+        """Run adb; raises DeviceError where it does not end in time, or a signal ends it."""
         try:
-            return subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit, check=False
+            # A session of its own: Ctrl-C reaches this process only, which then clears up.
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=limit,
+                check=False,
+                start_new_session=True,
             )
         except subprocess.TimeoutExpired:
             raise hang(self.serial, limit) from None
@@ -153,6 +146,9 @@ class Adb:
                 f"{command[0]} cannot be run: {error.strerror}.",
                 "See whether adb works at all with: adb version",
             ) from None
+        if done.returncode < 0:
+            raise killed(-done.returncode)
+        return done
 
     def _options(self) -> list[str]:
         options = []

@@ -11,10 +11,6 @@ from runtime_bench.devices.base import Conditions, Snapshot
 BATTERY = "dumpsys battery"
 THERMAL = "dumpsys thermalservice"
 POWER = "dumpsys power"
-METER = {
-    "current_ua": "/sys/class/power_supply/battery/current_now",
-    "voltage_uv": "/sys/class/power_supply/battery/voltage_now",
-}
 # Android counts CPU time in hundredths of a second (USER_HZ, part of Linux's interface on Arm).
 _TICKS = 100.0
 # Sensors that are not connected read 0 or below, or absurdly high; no phone runs at either.
@@ -41,9 +37,12 @@ class Thermal:
     celsius: dict[str, float]
 
 
-def read_conditions(adb: Adb) -> Conditions:
-    """Ask the phone; raises DeviceError where it cannot be reached."""
-    battery = parse_battery(adb.shell(BATTERY).output)
+def read_battery(adb: Adb) -> Battery:
+    return parse_battery(adb.shell(BATTERY).output)
+
+
+def read_conditions(adb: Adb, battery: Battery) -> Conditions:
+    """``battery`` and the rest; raises DeviceError where the phone cannot be reached."""
     thermal = parse_thermal(adb.shell(THERMAL).output)
     return Conditions(
         khz={
@@ -60,22 +59,13 @@ def read_conditions(adb: Adb) -> Conditions:
 
 
 def read_snapshot(adb: Adb) -> Snapshot:
-    """The phone's CPU time; 0 busy where it does not tell."""
+    """The phone's CPU time; None where it does not tell."""
     before = time.monotonic()
     text = adb.shell(STATISTICS).output
     # The phone counted somewhere between the question and the answer.
     at = (before + time.monotonic()) / 2
-    busy, stolen = parse_statistics(text) or (0.0, 0.0)
+    busy, stolen = parse_statistics(text) or (None, None)
     return Snapshot(at, busy, stolen)
-
-
-def readable_meter(adb: Adb) -> dict[str, str]:
-    """The files of the battery's current and voltage where both can be read; {} otherwise."""
-    for path in METER.values():
-        answer = adb.shell(f"cat {path}")
-        if not re.fullmatch(r"-?\d{1,12}", answer.output.strip(), re.ASCII):
-            return {}
-    return dict(METER)
 
 
 def parse_battery(text: str) -> Battery:

@@ -4,6 +4,7 @@ The texts are those of adb's client and server, versions 29 to 35, on standard e
 """
 
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,6 +67,14 @@ def hang(serial: str | None, limit: float) -> DeviceError:
     return DeviceError(
         f"{who} did not answer within {limit:.0f} s.",
         "Restart adb with: adb kill-server. Then go on with the same command and --resume.",
+    )
+
+
+def killed(number: int) -> DeviceError:
+    """The error of an adb client that the signal ``number`` ended on this host."""
+    return DeviceError(
+        f"adb was ended by {signal.Signals(number).name} on this machine.",
+        "Go on with the same command and --resume.",
     )
 
 

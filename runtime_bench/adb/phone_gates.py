@@ -1,6 +1,7 @@
 """What speaks against measuring a phone now: limits, each with where it comes from."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from runtime_bench.devices.base import BenchWarning, Conditions
@@ -27,14 +28,14 @@ class PhoneState:
     """A phone just before a run. None, 0 and empty: it does not tell.
 
     ``limit_khz`` is what each core may run at now, ``maximum_khz`` what it can.
-    ``fixed_clocks``: fixed-performance mode is on, which lowers the limits on purpose.
+    ``fixed``: the cores whose limits fixed-performance mode changed, which is on purpose.
     """
 
     serial: str
     conditions: Conditions
     cores: int
     emulated: bool
-    fixed_clocks: bool
+    fixed: AbstractSet[int]
     limit_khz: Mapping[int, int]
     maximum_khz: Mapping[int, int]
     other_load: float | None
@@ -133,9 +134,12 @@ def _clocks(state: PhoneState) -> tuple[BenchWarning, ...]:
     if not known:
         remedy = "Watch how much the matrix product changes from round to round."
         return (_untold("clocks", "its clocks", remedy),)
-    if state.fixed_clocks:
-        return ()
-    share, cpu = min((state.limit_khz[cpu] / state.maximum_khz[cpu], cpu) for cpu in known)
+    shares = (
+        (state.limit_khz[cpu] / state.maximum_khz[cpu], cpu)
+        for cpu in known
+        if cpu not in state.fixed
+    )
+    share, cpu = min(shares, default=(1.0, 0))
     if share >= 1:
         return ()
     return (

@@ -14,8 +14,10 @@ Everything that a phone is ever asked; one shell call holds exactly one of these
     settings get|put|delete global stay_on_while_plugged_in [N]
     svc power stayon true      input keyevent KEYCODE_WAKEUP
     mkdir -p FOLDER...         chmod 755 FILE...          sha256sum FILE...
+    rm -rf FOLDER              du -sk FOLDER...           date +%s
+    [mkdir -p FOLDER && ] echo HOST PROCESS "$(date +%s)" LOCK > FOLDER/measured_by
+    cat FOLDER/measured_by
     echo N > FOLDER/stay_on_before                        cat FOLDER/stay_on_before
-    wc -c FILE                 rm -rf FOLDER
     pkill -9 -f '[s]queezebert-bench-NAME'                (the bracket: not its own shell)
     kill -9 $(cat FOLDER/N.pid)
 
@@ -33,6 +35,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from runtime_bench import features
 from runtime_bench.adb.client import Adb
 from runtime_bench.adb.clusters import Core, clusters
 from runtime_bench.devices.base import Cluster, Fingerprint
@@ -44,10 +47,6 @@ MEMORY_INFO = "cat /proc/meminfo"
 STATISTICS = "cat /proc/stat"
 ONLINE = "cat /sys/devices/system/cpu/online"
 FREE_SPACE = f"df -k {STORAGE}"
-# The instruction sets by which the kernels of ONNX Runtime and XNNPACK choose their code.
-FEATURES = frozenset(
-    ("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "svei8mm", "sme", "sme2")
-)
 ABI = "arm64-v8a"
 _EMULATED_HARDWARE = ("goldfish", "ranchu")
 
@@ -143,7 +142,9 @@ def parse_cores(text: str) -> dict[int, Core]:
 def parse_features(text: str) -> tuple[str, ...]:
     """The instruction sets that every core has, of those that kernels choose by."""
     every = [
-        FEATURES.intersection(value.split()) for key, value in _fields(text) if key == "Features"
+        frozenset(features.ARM).intersection(value.split())
+        for key, value in _fields(text)
+        if key == "Features"
     ]
     return tuple(sorted(frozenset.intersection(*every))) if every else ()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from runtime_bench.adb.client import Adb
-from runtime_bench.adb.failures import failure, last_line, lost
+from runtime_bench.adb.failures import failure, killed, last_line, lost
 from runtime_bench.errors import BenchError, DeviceError, RunnerError
 from runtime_bench.runners.client import Answer, LocalRunner
 
@@ -79,6 +79,8 @@ class PhoneRunner(LocalRunner):
         cause = failure(self._adb.serial, log)
         if isinstance(cause, DeviceError):
             raise cause
+        if code < 0:
+            raise killed(-code)
         if code in _BROKEN_CONNECTION:
             self._check_alive()
             raise lost(f"The connection to the phone {self._adb.serial}")

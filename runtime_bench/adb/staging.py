@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from runtime_bench.adb.client import Adb
@@ -62,10 +62,15 @@ def make_executable(adb: Adb, paths: Sequence[str]) -> None:
         raise refusal(adb.serial, "chmod", answer.errors)
 
 
-def check_space(adb: Adb, needed_bytes: int) -> None:
-    """Raise InputError where ``needed_bytes`` do not fit; a phone that does not tell passes."""
+def check_space(adb: Adb, needed_bytes: int, reclaimable: Callable[[], int] = lambda: 0) -> None:
+    """Raise InputError where ``needed_bytes`` do not fit; a phone that does not tell passes.
+
+    ``reclaimable`` is asked for the bytes that the run will free first, where these decide.
+    """
     free = parse_free_space(adb.shell(FREE_SPACE).output)
     needed = needed_bytes * _SPACE_FACTOR + _SPACE_RESERVE
+    if free is not None and needed > free:
+        free += reclaimable()
     if free is not None and needed > free:
         raise InputError(
             f"{needed / 1e6:.0f} MB are needed under {STORAGE} of the phone {adb.serial}, "
@@ -74,8 +79,8 @@ def check_space(adb: Adb, needed_bytes: int) -> None:
         )
 
 
-def leftovers(adb: Adb) -> tuple[str, ...]:
-    """Folders of earlier runs that could not remove them."""
+def run_folders(adb: Adb) -> tuple[str, ...]:
+    """The folders of all runs, this one's too."""
     names = adb.shell(f"ls {STORAGE}").output.split()
     return tuple(
         f"{STORAGE}/{name}" for name in names if re.fullmatch(rf"{PREFIX}[0-9a-f]{{8}}", name)
@@ -95,9 +100,14 @@ def kill_text(folder: str) -> str:
 
 def remove(adb: Adb, folder: str) -> None:
     """Remove ``folder`` and everything in it; raises DeviceError where the phone is lost."""
+    adb.shell(remove_text(folder))
+
+
+def remove_text(folder: str) -> str:
+    """The command for that."""
     if not re.fullmatch(rf"{STORAGE}/{PREFIX}[0-9a-f]{{8}}", folder):
         raise ValueError(f"{folder} is no folder of a run")
-    adb.shell(f"rm -rf {folder}")
+    return f"rm -rf {folder}"
 
 
 def _arrived(adb: Adb, files: Sequence[Path], folder: str) -> Mapping[str, str]:

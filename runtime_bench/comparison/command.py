@@ -27,14 +27,16 @@ verdicts, for each artifact in each case that both runs have:
   NOISY            neither can be said; the reason tells how many more rounds would do
   INCOMPARABLE     other device, cores, clocks, threads or runtime, or emulated against real
   FEWER, MORE      executed instructions on an emulated device, compared exactly; never a time
+  MISSING, FAILED  only in the run before; crashed, or answered wrongly, in the later run
 
 The two runs were not interleaved, so the device may have changed between them. The fp32 matrix
 product that every run measures beside, and artifacts whose file is the same in both runs, tell by
 how much: above {REFERENCE_LIMIT:.0%} of the product nothing is said, below it intervals widen.
 Small differences are best measured in one run: one artifact as the --baseline of the other.
 
-exit codes: 0 nothing is slower, 1 something is SLOWER or needs MORE instructions (with --strict
-also where it is NOISY or INCOMPARABLE), 2 nothing could be compared or the input cannot be used
+exit codes: 0 nothing is slower, 1 something is SLOWER, needs MORE instructions or FAILED (with
+--strict also where it is NOISY, INCOMPARABLE or MISSING), 2 nothing could be compared or the input
+cannot be used
 """
 
 
@@ -64,7 +66,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="runtime, system: may differ, since the question is what that changed",
     )
     parser.add_argument(
-        "--strict", action="store_true", help="exit code 1 also where nothing could be decided"
+        "--strict",
+        action="store_true",
+        help="exit code 1 also where nothing could be decided, or something is missing",
     )
     parser.add_argument(
         "--out", type=Path, default=None, metavar="FILE", help="write the JSON document there, too"

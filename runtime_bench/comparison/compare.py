@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runtime_bench.comparison.absent import failed, left_out, nothing_in_common
+from runtime_bench.comparison.changes import Case, Change, Comparison, without_figures
 from runtime_bench.comparison.matching import Pair, match_entries
 from runtime_bench.comparison.obstacles import (
     clock_obstacle,
@@ -23,44 +25,9 @@ from runtime_bench.comparison.verdicts import (
     judge_instructions,
 )
 from runtime_bench.records import InstructionsRecord
-from runtime_bench.report.samples import counted_blocks, wall
 from runtime_bench.results import Results
-from runtime_bench.statistics import Blocks, Interval, independent_ratio, summarise
-
-
-@dataclass(frozen=True)
-class Change:
-    """One artifact in one case (``length`` and ``threads`` None: in every case).
-
-    ``before`` and ``after`` are medians in ``unit`` ("ms" or "instructions"); ``times_as_fast`` and
-    its ``interval`` are of times only.
-    """
-
-    label: str
-    length: int | None
-    threads: int | None
-    verdict: Verdict
-    reason: str
-    unit: str = ""
-    before: float | None = None
-    after: float | None = None
-    times_as_fast: float | None = None
-    interval: Interval | None = None
-    same_file: bool = False
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """``obstacles`` hold for everything; ``notices`` say what else to know."""
-
-    started_before: str
-    started_after: str
-    device: str
-    emulated: bool
-    limit: float
-    changes: tuple[Change, ...]
-    obstacles: tuple[str, ...]
-    notices: tuple[str, ...]
+from runtime_bench.samples import counted_blocks, wall
+from runtime_bench.statistics import Blocks, independent_ratio, summarise
 
 
 def compare_results(
@@ -70,19 +37,23 @@ def compare_results(
     limit: float = EFFECT_LIMIT,
     instruction_limit: float = INSTRUCTION_LIMIT,
     across: Collection[str] = (),
+    alike: bool = False,
 ) -> Comparison:
     """Compare two runs, ``after`` being the newer one.
 
     ``limit``: relative difference of times below which two are the same; ``instruction_limit`` the
     same of counts. ``across``: of "runtime" and "system", what may differ because the user asks
-    what it changed.
+    what it changed. ``alike``: compare nothing but the same artifacts (see ``match_entries``).
     """
-    matching = match_entries(before, after)
+    matching = match_entries(before, after, alike=alike)
     obstacles = device_obstacles(before, after, across)
     work = _Work(before, after, matching.pairs, limit, instruction_limit, across)
     changes = [change for pair in matching.pairs for change in work.changes(pair, obstacles)]
-    notices = [f"Only in the run before: {label}." for label in matching.only_before]
-    notices += [f"Only in the run after: {label}." for label in matching.only_after]
+    for entry in matching.only_before:
+        changes += left_out(after, entry["label"], [None])
+    for entry in matching.only_after:
+        changes += failed(after, entry["id"], entry["label"])
+    notices = [f"Only in the run after: {entry['label']}." for entry in matching.only_after]
     notices += _allowed(before, after, matching.pairs, across)
     if not matching.pairs:
         notices.append("The two runs have no artifact in common.")
@@ -132,17 +103,24 @@ class _Work:
     across: Collection[str]
 
     def changes(self, pair: Pair, obstacles: Sequence[str]) -> list[Change]:
-        """One change for each case that both runs have; one for all of them where there is none."""
+        """One change for each case of the run before; one for all of them where it must be."""
         if obstacles:
             return [self._refused(pair, None, obstacles[0])]
         ones = _cases(self.before, pair.before["id"])
         others = _cases(self.after, pair.after["id"])
-        common = sorted(ones & others, key=lambda case: (case[1], case[0]))
+        lost = failed(self.after, pair.after["id"], pair.label)
+        # What was measured until it failed is no result of that case.
+        broken = {(change.length, change.threads) for change in lost}
+        common = sorted((ones & others) - broken, key=lambda case: (case[1], case[0]))
+        found = [self._change(pair, case) for case in common]
+        if lost:
+            return found + lost
         if not common:
-            return [self._refused(pair, None, self._nothing_in_common(pair, ones, others))]
-        return [self._change(pair, case) for case in common]
+            cases = ones, others
+            return [nothing_in_common(self.before, self.after, pair, cases)]
+        return found + left_out(self.after, pair.label, sorted(ones - others))
 
-    def _change(self, pair: Pair, case: tuple[int, int]) -> Change:
+    def _change(self, pair: Pair, case: Case) -> Change:
         length, threads = case
         ids = pair.before["id"], pair.after["id"]
         versions = version_differences(
@@ -156,7 +134,7 @@ class _Work:
             )
             return self._refused(pair, case, reason)
         entries = pair.before, pair.after
-        found = entry_obstacles(self.before, self.after, entries, threads)
+        found = entry_obstacles(self.before, self.after, pair, threads)
         if found:
             return self._refused(pair, case, found[0])
         if self.before.run.device["emulated"]:
@@ -169,7 +147,7 @@ class _Work:
             return self._refused(pair, case, reason)
         return self._timed(pair, case, versions)
 
-    def _timed(self, pair: Pair, case: tuple[int, int], versions: Sequence[str]) -> Change:
+    def _timed(self, pair: Pair, case: Case, versions: Sequence[str]) -> Change:
         one = self._blocks(self.before, pair.before["id"], case)
         other = self._blocks(self.after, pair.after["id"], case)
         assert one is not None
@@ -194,7 +172,7 @@ class _Work:
             same_file=pair.same_file,
         )
 
-    def _counted(self, pair: Pair, case: tuple[int, int]) -> Change:
+    def _counted(self, pair: Pair, case: Case) -> Change:
         one = _counts(self.before, pair.before["id"], case)
         other = _counts(self.after, pair.after["id"], case)
         if one.profile != other.profile:
@@ -215,7 +193,7 @@ class _Work:
             same_file=pair.same_file,
         )
 
-    def _shifts(self, pair: Pair, case: tuple[int, int]) -> list[float]:
+    def _shifts(self, pair: Pair, case: Case) -> list[float]:
         """How many times as fast those became that had no reason to: the matrix product, and (their
         median) the other artifacts whose file, runtime and system are the same in both runs."""
         product = self._shift(_peak(self.before), _peak(self.after), case)
@@ -230,35 +208,22 @@ class _Work:
         middle = float(np.median(known)) if known else None
         return [shift for shift in (product, middle) if shift is not None]
 
-    def _shift(self, before: str, after: str, case: tuple[int, int]) -> float | None:
+    def _shift(self, before: str, after: str, case: Case) -> float | None:
         one = self._blocks(self.before, before, case)
         other = self._blocks(self.after, after, case)
         if one is None or other is None:
             return None
         return summarise(one).median / summarise(other).median
 
-    def _blocks(self, results: Results, entry: str, case: tuple[int, int]) -> Blocks | None:
+    def _blocks(self, results: Results, entry: str, case: Case) -> Blocks | None:
         blocks = counted_blocks(results, *case).get(entry)
         return wall(blocks) if blocks else None
 
-    def _nothing_in_common(
-        self, pair: Pair, ones: set[tuple[int, int]], others: set[tuple[int, int]]
-    ) -> str:
-        for results, entry, cases, when in (
-            (self.before, pair.before, ones, "before"),
-            (self.after, pair.after, others, "after"),
-        ):
-            if not cases:
-                failed = [item.reason for item in results.failures if item.entry == entry["id"]]
-                return f"It was not measured {when}" + (f": {failed[0]}" if failed else ".")
-        return f"No case in common: {_words(ones)} before, {_words(others)} after."
-
-    def _refused(self, pair: Pair, case: tuple[int, int] | None, reason: str) -> Change:
-        length, threads = case or (None, None)
-        return Change(pair.label, length, threads, Verdict.INCOMPARABLE, reason)
+    def _refused(self, pair: Pair, case: Case | None, reason: str) -> Change:
+        return without_figures(pair.label, case, Verdict.INCOMPARABLE, reason)
 
 
-def _cases(results: Results, entry: str) -> set[tuple[int, int]]:
+def _cases(results: Results, entry: str) -> set[Case]:
     """Lengths and threads that ``entry`` has samples or counts of."""
     if results.run.device["emulated"]:
         records: Sequence[InstructionsRecord] = results.instructions
@@ -271,7 +236,7 @@ def _cases(results: Results, entry: str) -> set[tuple[int, int]]:
     }
 
 
-def _counts(results: Results, entry: str, case: tuple[int, int]) -> InstructionsRecord:
+def _counts(results: Results, entry: str, case: Case) -> InstructionsRecord:
     return next(
         item
         for item in results.instructions
@@ -281,10 +246,3 @@ def _counts(results: Results, entry: str, case: tuple[int, int]) -> Instructions
 
 def _peak(results: Results) -> str:
     return next((item["id"] for item in results.run.entries if "peak" in item["roles"]), "")
-
-
-def _words(cases: set[tuple[int, int]]) -> str:
-    return ", ".join(
-        f"{length} tokens with {threads} thread{'' if threads == 1 else 's'}"
-        for length, threads in sorted(cases)
-    )

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from runtime_bench.comparison.compare import Change, Comparison
+from runtime_bench.comparison.changes import Change, Comparison
 from runtime_bench.comparison.verdicts import Verdict
 from runtime_bench.report import text
 
@@ -21,21 +21,25 @@ _STYLES = {
     Verdict.FEWER: "bold green",
     Verdict.SLOWER: "bold red",
     Verdict.MORE: "bold red",
+    Verdict.FAILED: "bold red",
     Verdict.NOISY: "yellow",
     Verdict.INCOMPARABLE: "yellow",
+    Verdict.MISSING: "yellow",
 }
-_UNDECIDED = (Verdict.NOISY, Verdict.INCOMPARABLE)
+_NOT_COMPARED = (Verdict.INCOMPARABLE, Verdict.MISSING)
+_UNDECIDED = (Verdict.NOISY, *_NOT_COMPARED)
 
 
 def exit_code(comparison: Comparison, *, strict: bool = False) -> int:
     """0: nothing is slower or needs more instructions; 1: something is; 2: nothing is comparable.
 
-    ``strict``: what could not be decided counts as slower.
+    What failed in the later run is like slower. ``strict``: so is what could not be decided, and
+    what only the run before has.
     """
     verdicts = [change.verdict for change in comparison.changes]
-    if all(verdict is Verdict.INCOMPARABLE for verdict in verdicts):
+    if all(verdict in _NOT_COMPARED for verdict in verdicts):
         return 2
-    bad = (Verdict.SLOWER, Verdict.MORE, *(_UNDECIDED if strict else ()))
+    bad = (Verdict.SLOWER, Verdict.MORE, Verdict.FAILED, *(_UNDECIDED if strict else ()))
     return 1 if any(verdict in bad for verdict in verdicts) else 0
 
 
@@ -65,7 +69,7 @@ def render(comparison: Comparison) -> str:
         console.print(Text(f"INCOMPARABLE: {obstacle}", style="bold yellow"))
     if not comparison.obstacles and comparison.changes:
         console.print(_table(comparison.changes))
-        for line in _undecided(comparison.changes):
+        for line in _reasons(comparison.changes):
             console.print(Text(line))
     for notice in comparison.notices:
         console.print(Text(notice, style="dim"))
@@ -80,11 +84,11 @@ def render(comparison: Comparison) -> str:
     return stream.getvalue().rstrip()
 
 
-def _undecided(changes: Sequence[Change]) -> list[str]:
+def _reasons(changes: Sequence[Change]) -> list[str]:
     """One line for each reason, naming everything that it holds for."""
     places: dict[tuple[Verdict, str], list[str]] = {}
     for change in changes:
-        if change.verdict in _UNDECIDED:
+        if change.verdict in (*_UNDECIDED, Verdict.FAILED):
             places.setdefault((change.verdict, change.reason), []).append(_place(change))
     return [
         f"{verdict}: {'; '.join(names)}: {reason}" for (verdict, reason), names in places.items()
@@ -115,7 +119,7 @@ def _table(changes: Sequence[Change]) -> Table:
             cells += [text.interval(change.interval) if change.interval else "-"]
             table.add_row(Text(change.label), *map(Text, cells), verdict)
         else:
-            reason = "" if change.verdict in _UNDECIDED else change.reason
+            reason = change.reason if change.unit else ""
             table.add_row(Text(change.label), *map(Text, cells), verdict, Text(reason))
     return table
 
@@ -127,9 +131,12 @@ def _amount(value: float | None, unit: str) -> str:
 
 
 def _place(change: Change) -> str:
-    if change.length is None or change.threads is None:
-        return change.label
-    return f"{change.label}, {change.length} tokens, {text.threads(change.threads)}"
+    parts = [change.label]
+    if change.length is not None:
+        parts.append(f"{change.length} tokens")
+    if change.threads is not None:
+        parts.append(text.threads(change.threads))
+    return ", ".join(parts)
 
 
 def _moment(started: str) -> str:

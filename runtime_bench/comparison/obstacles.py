@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from runtime_bench.comparison.matching import Entry
+from runtime_bench.comparison.matching import Entry, Pair
 from runtime_bench.comparison.verdicts import EFFECT_LIMIT
+from runtime_bench.devices.base import BenchWarning
+from runtime_bench.report.conditions import CLOCK_WARNINGS
 from runtime_bench.results import Results
 from runtime_bench.stability import DRIFT_LIMIT
 
@@ -23,8 +25,10 @@ MEMORY_TOLERANCE = 0.05
 ACROSS = ("runtime", "system")
 # Of ``extra``, what names the system's version and not the device.
 _SYSTEM = ("build",)
-# Warnings that tell how fixed a phone's clocks were.
-_CLOCK_WARNINGS = ("fixed-performance", "clocks-unread", "clocks-not-fixed")
+# Words for the reader, that may become better ones.
+_WORDING = ("description",)
+# A model's own weights may change: they cost what others cost.
+_WEIGHTS = ("source_hash", "trained")
 # This project's own version is what a comparison is about.
 _OWN_VERSION = "squeezebert-mobile"
 _FIELDS = ("kind", "model", "architecture", "cores", "features", "emulated", "clusters")
@@ -39,6 +43,11 @@ def device_obstacles(before: Results, after: Results, across: Collection[str]) -
             f"The run {which[0]} was on an emulated device, the one {which[1]} on a real one: "
             "counted instructions are no time."
         ]
+    if any(run.run.device["emulated"] and _only_timed(run) for run in (before, after)):
+        return [
+            "Only timings of an emulated device were recorded: its speed says nothing of a real "
+            "one's. Count instructions with --device arm64, or measure on a phone."
+        ]
     found = [
         _differ(name, one[name], other[name])
         for name in _FIELDS
@@ -47,22 +56,23 @@ def device_obstacles(before: Results, after: Results, across: Collection[str]) -
     # One phone has other names through its cable and through the network.
     if one["kind"] == other["kind"] != "adb" and one["name"] != other["name"]:
         found.append(_differ("name", one["name"], other["name"]))
-    if abs(other["memory_bytes"] - one["memory_bytes"]) > MEMORY_TOLERANCE * one["memory_bytes"]:
-        gigabytes = [f"{item['memory_bytes'] / 2**30:.1f} GiB" for item in (one, other)]
+    # An emulated device has that of the machine it runs on, which counts do not depend on.
+    memory = one["memory_bytes"], other["memory_bytes"]
+    if not one["emulated"] and abs(memory[1] - memory[0]) > MEMORY_TOLERANCE * memory[0]:
+        gigabytes = [f"{size / 2**30:.1f} GiB" for size in memory]
         found.append(_differ("memory", *gigabytes))
     found += [
         _differ(name.replace("_", " "), value, other["extra"][name])
         for name, value in one["extra"].items()
         if name in other["extra"]
-        and name not in _SYSTEM
+        and name not in (*_SYSTEM, *_WORDING)
         and _plain(value) != _plain(other["extra"][name])
     ]
     found += [
         f"Only one run had this warning: {warning.message} Measure both in the same way."
-        for run, rest in ((before.run, after.run), (after.run, before.run))
-        for warning in run.warnings
-        if warning.code in _CLOCK_WARNINGS
-        and warning.code not in {item.code for item in rest.warnings}
+        for run, rest in ((before, after), (after, before))
+        for code, warning in _clock_warnings(run).items()
+        if code not in _clock_warnings(rest)
     ]
     systems = [_system(device) for device in (one, other)]
     if systems[0] != systems[1] and "system" not in across:
@@ -74,17 +84,27 @@ def device_obstacles(before: Results, after: Results, across: Collection[str]) -
     return found
 
 
-def entry_obstacles(
-    before: Results, after: Results, entries: tuple[Entry, Entry], threads: int
-) -> list[str]:
-    """What speaks against comparing one artifact at one number of threads: cores it ran on."""
+def entry_obstacles(before: Results, after: Results, pair: Pair, threads: int) -> list[str]:
+    """What speaks against comparing one artifact at one number of threads: its model, its cores.
+
+    Where the user put different artifacts together, the model may be what is compared.
+    """
+    entries = pair.before, pair.after
+    one, other = (entry["bundle"]["model"] for entry in entries)
+    names = [name for name in one if name in other and name not in _WEIGHTS]
+    found = [
+        f"The models differ, {name.replace('_', ' ')}: {_words(one[name])} before, "
+        f"{_words(other[name])} after."
+        for name in names
+        if pair.alike and _plain(one[name]) != _plain(other[name])
+    ]
     ones, others = (
         _cpus(results, entry["id"], threads)
         for results, entry in zip((before, after), entries, strict=True)
     )
     if ones and others and ones != others:
-        return [_differ("cores it ran on", *(_list(cpus) for cpus in (ones, others)))]
-    return []
+        found.append(_differ("cores it ran on", *(_list(cpus) for cpus in (ones, others))))
+    return found
 
 
 def clock_obstacle(
@@ -155,6 +175,16 @@ def version_differences(before: Mapping[str, str], after: Mapping[str, str]) -> 
         for name in sorted({*before, *after})
         if before.get(name) != after.get(name)
     ]
+
+
+def _only_timed(results: Results) -> bool:
+    return bool(results.blocks) and not results.instructions
+
+
+def _clock_warnings(results: Results) -> dict[str, BenchWarning]:
+    """By code, what the run and each time that it went on say of the clocks."""
+    warnings = [*results.run.warnings, *(item for one in results.resumes for item in one.warnings)]
+    return {warning.code: warning for warning in warnings if warning.code in CLOCK_WARNINGS}
 
 
 def _system(device: Mapping[str, Any]) -> str:

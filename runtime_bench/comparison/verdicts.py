@@ -11,8 +11,9 @@ from runtime_bench.statistics import MINIMUM_ROUNDS, Interval, Ratio
 # What counts as a difference. Within one run the clocks of shared machines move by 2 to 3 %
 # (stability.py), so that two runs that agree better than this cannot be told apart.
 EFFECT_LIMIT = INTERVAL_LIMIT
-# Counts of one model repeat exactly in nearly every process, so that this is room for the rest; a
-# new build of the C library shifts them by more and is to be seen.
+# Of one model with the same libraries ExecuTorch's totals repeat exactly, the medians of ONNX
+# Runtime's in two processes to 0.01 % and its single inferences to 0.1 %. (Another build of the C
+# library moves them by more; it is another version, and not compared.)
 INSTRUCTION_LIMIT = 0.001
 # Above this many rounds the advice is to measure both in one run instead.
 MOST_ROUNDS = 100
@@ -22,6 +23,7 @@ class Verdict(StrEnum):
     """What can be said of an artifact in a case.
 
     FEWER and MORE are said of instructions, which are no time; FASTER, SLOWER and NOISY of times.
+    MISSING is only in the run before; FAILED crashed, or answered wrongly, in the later one.
     """
 
     FASTER = "FASTER"
@@ -31,6 +33,8 @@ class Verdict(StrEnum):
     SAME = "SAME"
     NOISY = "NOISY"
     INCOMPARABLE = "INCOMPARABLE"
+    MISSING = "MISSING"
+    FAILED = "FAILED"
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,15 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from runtime_bench.adb import probe, staging
+from runtime_bench.adb import energy, presence, probe, staging
 from runtime_bench.adb.client import SHELL_V2, Adb, choose, parse_address
-from runtime_bench.adb.conditions import (
-    BATTERY,
-    parse_battery,
-    read_conditions,
-    read_snapshot,
-    readable_meter,
-)
+from runtime_bench.adb.conditions import read_battery, read_conditions, read_snapshot
 from runtime_bench.adb.dry_run import commands
 from runtime_bench.adb.failures import lost, too_old, unusable
 from runtime_bench.adb.phone_gates import PhoneState, phone_warnings
-from runtime_bench.adb.readiness import Ready, earlier_setting, get_ready, put_back
 from runtime_bench.adb.runner import PhoneRunner, kill_text, start_text
 from runtime_bench.adb.runner_set import RunnerSet, find_runners
+from runtime_bench.adb.visit import Visit
 from runtime_bench.devices.base import (
     BenchWarning,
     Conditions,
@@ -84,17 +78,18 @@ def open_device(address: str) -> Device:
 
 
 class PhoneDevice(Device):
-    """A phone. Everything that is put there lies in one folder, which ``end`` removes."""
+    """A phone."""
 
     usual = Usual(pause_limit=300.0, starts=3)
 
     def __init__(self, adb: Adb, address: str) -> None:
         self.name = f"{KIND}:{address}"
         self._adb = adb
-        self._folder = staging.new_folder()
+        self._visit = Visit(adb)
+        self._folder = self._visit.folder
         self._known: probe.Phone | None = None
-        self._ready: Ready | None = None
         self._meter: Mapping[str, str] = {}
+        self._fed = False
         self._staged = 0
         self._started = 0
         self._runners_there = False
@@ -123,36 +118,25 @@ class PhoneDevice(Device):
             )
         runners = self._runners()
         size = sum(size for _, size in files) + runners.size()
-        staging.check_space(self._adb, size)
+        staging.check_space(self._adb, size, self._reclaimable)
 
     def dry_run(self, files: Sequence[tuple[Path, int]]) -> tuple[str, ...]:
         return commands(self._adb, self._folder, self._runners(), [file for file, _ in files])
 
     def begin(self) -> tuple[BenchWarning, ...]:
-        earlier = None
-        for folder in staging.leftovers(self._adb):
-            earlier = earlier or earlier_setting(self._adb, folder)
-            staging.kill_runners(self._adb, folder)
-            staging.remove(self._adb, folder)
-        staging.make_folders(self._adb, [self._folder])
-        try:
-            self._ready, warnings = get_ready(self._adb, self._folder, earlier)
-            return (*warnings, *self._prepare_meter(), *_experimental(find_runners()))
-        except BaseException:
-            self.end()
-            raise
+        warnings = self._visit.begin()
+        battery = read_battery(self._adb)
+        self._fed = energy.fed(battery)
+        self._meter, unknown = energy.choose_meter(self._adb, battery)
+        return (*warnings, *unknown, *_experimental(find_runners()))
 
     def end(self) -> None:
-        with contextlib.suppress(BenchError):
-            staging.kill_runners(self._adb, self._folder)
-            if self._ready is not None:
-                put_back(self._adb, self._ready)
-                self._ready = None
-            staging.remove(self._adb, self._folder)
         self._runners_there = False
         self._meter = {}
+        self._visit.end()
 
     def stage(self, folder: Path, path: str, files: Sequence[str]) -> str:
+        self._visit.refresh()
         place = self._new_place()
         below = sorted({str(Path(file).parent) for file in files})
         staging.make_folders(self._adb, [f"{place}/{parent}" for parent in below])
@@ -176,6 +160,7 @@ class PhoneDevice(Device):
             raise RunnerError(
                 f"There is no runner for {target} in {runners.folder}.", "Leave that artifact out."
             )
+        self._visit.refresh()
         self._bring_runners(runners)
         self._started += 1
         process_file = f"{self._started}.pid"
@@ -199,14 +184,17 @@ class PhoneDevice(Device):
         raise lost(f"The phone {self._serial}")
 
     def power_meter(self) -> Mapping[str, str]:
-        """Chosen in ``begin``: empty while a cable feeds the phone past its battery."""
-        return self._meter
+        """Chosen in ``begin``; empty while a cable feeds the phone, as ``conditions`` saw last."""
+        return {} if self._fed else self._meter
 
     def snapshot(self) -> Snapshot:
         return read_snapshot(self._adb)
 
     def conditions(self) -> Conditions:
-        return read_conditions(self._adb)
+        self._visit.refresh()
+        battery = read_battery(self._adb)
+        self._fed = energy.fed(battery)
+        return read_conditions(self._adb, battery)
 
     def gates(self, threads: Sequence[int], memory_bytes: int) -> tuple[BenchWarning, ...]:
         phone, adb = self._phone(), self._adb
@@ -218,10 +206,10 @@ class PhoneDevice(Device):
             conditions=self.conditions(),
             cores=phone.cores,
             emulated=phone.emulated,
-            fixed_clocks=self._ready is not None and self._ready.fixed_clocks,
+            fixed=self._visit.fixed,
             limit_khz=probe.parse_by_cpu(adb.shell(probe.frequencies("scaling_max_freq")).output),
             maximum_khz=probe.parse_by_cpu(adb.shell(probe.frequencies("cpuinfo_max_freq")).output),
-            other_load=(after.busy - before.busy) / (after.at - before.at) if after.busy else None,
+            other_load=_load(before, after),
             free_memory_bytes=probe.parse_memory(
                 adb.shell(probe.MEMORY_INFO).output, "MemAvailable"
             ),
@@ -247,7 +235,7 @@ class PhoneDevice(Device):
     def _bring_runners(self, runners: RunnerSet) -> None:
         if self._runners_there:
             return
-        staging.make_folders(self._adb, [self._folder])
+        self._visit.make_folder()
         staging.push_proved(self._adb, runners.files(), self._folder)
         staging.make_executable(
             self._adb, [f"{self._folder}/{name}" for name in runners.executables()]
@@ -258,20 +246,17 @@ class PhoneDevice(Device):
         self._staged += 1
         return f"{self._folder}/models/{self._staged}"
 
-    def _prepare_meter(self) -> tuple[BenchWarning, ...]:
-        battery = parse_battery(self._adb.shell(BATTERY).output)
-        if battery.powered is False:
-            self._meter = readable_meter(self._adb)
-        if self._meter:
-            return ()
-        why = "a cable feeds it" if battery.powered else "its battery's meter cannot be read"
-        return (
-            BenchWarning(
-                "energy-unknown",
-                f"Energy is not measured on the phone {self._serial}: {why}.",
-                "Measure without a cable: adb tcpip 5555, unplug, adb connect ADDRESS:5555",
-            ),
-        )
+    def _reclaimable(self) -> int:
+        """The bytes of earlier runs, which ``begin`` removes."""
+        dead = presence.other_runs(self._adb, self._folder).dead
+        return presence.occupied_bytes(self._adb, dead)
+
+
+def _load(before: Snapshot, after: Snapshot) -> float | None:
+    """Cores kept busy between two snapshots; None where one of them does not tell."""
+    if before.busy is None or after.busy is None:
+        return None
+    return (after.busy - before.busy) / (after.at - before.at)
 
 
 _NO_RUNNERS = BenchWarning(

@@ -5,6 +5,7 @@ time says nothing about a phone.
 """
 
 import importlib.metadata
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -12,18 +13,20 @@ from pathlib import Path
 
 import psutil
 
+from runtime_bench import features
 from runtime_bench.devices.base import BenchWarning, Device, Fingerprint, Snapshot
 from runtime_bench.emulation import set_up
 from runtime_bench.emulation.profiles import PROFILES, Profile, profile_named
 from runtime_bench.emulation.runner import EmulatedRunner, emulated
 from runtime_bench.errors import InputError
 from runtime_bench.native import places
+from runtime_bench.native.system_libraries import SYSTEM_LIBRARIES
+from runtime_bench.runners.native import EXECUTABLES
 
 KIND = "arm64"
 ARCHITECTURE = "aarch64"
-# The instruction sets by which the kernels of ONNX Runtime and XNNPACK choose their code.
-_FEATURES = frozenset({"asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "sme"})
-_EXECUTABLES = {"onnx": "onnx_runner", "executorch": "executorch_runner"}
+# Files of a model that the runners open, and for which target.
+_MODELS = {".onnx": "onnx", ".pte": "executorch"}
 
 
 def find() -> list[Device]:
@@ -54,6 +57,8 @@ def missing() -> str:
 class EmulatedArm(Device):
     """Runs the native runners for Arm64 Linux in the user-mode emulator, on one core."""
 
+    here = True
+
     def __init__(self, profile: Profile) -> None:
         self.name = f"{KIND}:{profile.name}"
         self.profile = profile
@@ -64,7 +69,7 @@ class EmulatedArm(Device):
             model=f"emulated Arm64, {self.profile.name}",
             architecture=ARCHITECTURE,
             cores=1,
-            features=tuple(sorted(_FEATURES.intersection(self.profile.features))),
+            features=tuple(sorted(frozenset(features.ARM).intersection(self.profile.features))),
             memory_bytes=int(psutil.virtual_memory().total),
             system=f"Linux, emulated by {set_up.EMULATOR}",
             emulated=True,
@@ -76,7 +81,7 @@ class EmulatedArm(Device):
             project = importlib.metadata.version("squeezebert-mobile")
         except importlib.metadata.PackageNotFoundError:
             project = "not installed as a package"
-        beside = [places.runner_folder(ARCHITECTURE) / name for name in set_up.LIBRARIES]
+        beside = [places.runner_folder(ARCHITECTURE) / name for name in SYSTEM_LIBRARIES]
         found = [path.read_bytes() for path in beside if path.is_file()]
         return {
             "squeezebert-mobile": project,
@@ -86,20 +91,25 @@ class EmulatedArm(Device):
         }
 
     def targets(self) -> AbstractSet[str]:
-        return frozenset(_EXECUTABLES)
+        return frozenset(EXECUTABLES)
 
     def check(self, files: Sequence[tuple[Path, int]]) -> None:  # noqa: ARG002
         places.require_runners(ARCHITECTURE)
 
-    def dry_run(self, files: Sequence[tuple[Path, int]]) -> tuple[str, ...]:  # noqa: ARG002
-        programs = sorted(set(_EXECUTABLES.values()))
-        return tuple(" ".join(self._command(program, "COUNTS")) for program in programs)
+    def dry_run(self, files: Sequence[tuple[Path, int]]) -> tuple[str, ...]:
+        """How each runner that ``files`` need is started: anew for every artifact and length.
+
+        It then gets three commands on its standard input: load, prepare and count. FOLDER is a
+        temporary one; nothing is copied.
+        """
+        targets = dict.fromkeys(_MODELS[path.suffix] for path, _ in files if path.suffix in _MODELS)
+        return tuple(shlex.join(self._command(target, "FOLDER/counts.jsonl")) for target in targets)
 
     def stage(self, folder: Path, path: str, files: Sequence[str]) -> str:  # noqa: ARG002
         return str((folder / path).resolve())
 
     def start(self, target: str, limit: float) -> EmulatedRunner:
-        program = places.require_runners(ARCHITECTURE) / _EXECUTABLES[target]
+        program = places.require_runners(ARCHITECTURE) / EXECUTABLES[target]
         return EmulatedRunner(self.profile, [str(program)], limit)
 
     def snapshot(self) -> Snapshot:
@@ -113,6 +123,6 @@ class EmulatedArm(Device):
             )
         return ()
 
-    def _command(self, program: str, counts: str) -> list[str]:
-        path = places.runner_folder(ARCHITECTURE) / program
+    def _command(self, target: str, counts: str) -> list[str]:
+        path = places.runner_folder(ARCHITECTURE) / EXECUTABLES[target]
         return emulated(self.profile, [str(path)], counts)

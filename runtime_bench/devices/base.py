@@ -57,12 +57,13 @@ class Fingerprint:
 class Snapshot:
     """Counters of the whole device at one moment, in seconds; differences tell of other load.
 
-    ``busy`` is the time all cores together spent computing, ``stolen`` what a hypervisor took.
+    ``busy`` is the time all cores together spent computing, ``stolen`` what a hypervisor took; None
+    where the device does not tell.
     """
 
     at: float
-    busy: float
-    stolen: float
+    busy: float | None
+    stolen: float | None
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,8 @@ class Device(Protocol):
     name: str
     #: What is done there unless the user says otherwise.
     usual: Usual = Usual()
+    #: It computes on this machine, where one device at a time may.
+    here: bool = False
 
     def fingerprint(self) -> Fingerprint: ...
 

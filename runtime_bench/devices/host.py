@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from runtime_bench import runners
+from runtime_bench import features, runners
 from runtime_bench.devices.base import BenchWarning, Conditions, Device, Fingerprint, Snapshot
 from runtime_bench.errors import InputError, RunnerError
 from runtime_bench.gates import HostState, host_warnings
@@ -25,21 +25,16 @@ from runtime_bench.runners.sensors import clocks_and_temperatures
 
 KIND = "host"
 _NATIVE = "native"
-# The instruction sets by which the kernels of ONNX Runtime and XNNPACK choose their code.
-_X86_FEATURES = (
-    *("avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx_vnni"),
-    *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
-)
-_ARM_FEATURES = (
-    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2", "svei8mm", "sme", "sme2"),
-)
-_FEATURES = frozenset(_X86_FEATURES + _ARM_FEATURES)
+_FEATURES = frozenset(features.X86 + features.ARM)
 _WORKER_SUFFIX = "_worker"
 _VERSIONED = ("squeezebert-mobile", "onnxruntime", "executorch", "numpy")
 
 
 def find() -> list[Device]:
-    return [Host()]
+    try:
+        return [Host(), NativeHost()]
+    except InputError:  # the native runners are not built
+        return [Host()]
 
 
 def open_device(address: str) -> Device:
@@ -57,6 +52,7 @@ class Host(Device):
     """Runs each runner as a local Python process, ``runners/TARGET_worker.py``."""
 
     name = KIND
+    here = True
 
     def fingerprint(self) -> Fingerprint:
         flags = _cpu_info(("flags", "Features")).split()

@@ -17,16 +17,11 @@ from pathlib import Path
 from runtime_bench.emulation.profiles import PROFILES
 from runtime_bench.errors import InputError
 from runtime_bench.native import places
+from runtime_bench.native.system_libraries import LOADER, SYSTEM_LIBRARIES
 
 EMULATOR = "qemu-aarch64"
 CROSS_COMPILER = "aarch64-linux-gnu-g++"
 HOST_COMPILER = "gcc"
-# What the runners load, apart from what lies beside them.
-LOADER = "ld-linux-aarch64.so.1"
-LIBRARIES = (
-    *(LOADER, "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1"),
-    *("libgcc_s.so.1", "libstdc++.so.6"),
-)
 MADE_FROM = "made_from.json"
 PLUGIN_SOURCES = Path(__file__).parent / "plugin"
 _NEXT_STEP = "Run runtime_bench/install_system_packages.sh, then: make native"
@@ -98,9 +93,9 @@ def hash_of(contents: list[bytes]) -> str:
 
 
 def _libraries() -> dict[str, Path]:
-    """Where the cross compiler keeps each of LIBRARIES."""
+    """Where the cross compiler keeps each of SYSTEM_LIBRARIES."""
     found = {}
-    for name in LIBRARIES:
+    for name in SYSTEM_LIBRARIES:
         path = Path(_output([CROSS_COMPILER, f"-print-file-name={name}"]).strip())
         if not path.is_absolute():
             raise InputError(f"The cross compiler comes without {name}.", _NEXT_STEP)

@@ -13,6 +13,7 @@ from runtime_bench.errors import InputError
 from runtime_bench.native import pins, places
 from runtime_bench.native.commands import INSTALL, require, run
 from runtime_bench.native.download import check_headers, fetch_onnxruntime_headers, fetch_wheel
+from runtime_bench.native.system_libraries import SYSTEM_LIBRARIES
 from runtime_bench.progress import say
 
 _SOURCES = Path(__file__).parent
@@ -20,11 +21,6 @@ _TOOLCHAIN = _SOURCES / "toolchains" / "aarch64-linux.cmake"
 _CROSS_COMPILER = "aarch64-linux-gnu-g++"
 _COMPILER = "g++"
 _JSON_HEADERS = Path("/usr/include/nlohmann")
-# What a bundle for a machine without a C library of its own needs besides: the loader first.
-_SYSTEM_LIBRARIES = (
-    *("ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libstdc++.so.6", "libgcc_s.so.1"),
-    *("libdl.so.2", "libpthread.so.0", "librt.so.1"),
-)
 _REPORT = "That is a fault of this project, or of an unusual compiler: please report it."
 
 
@@ -147,7 +143,8 @@ def _compile(recipe: Recipe, downloads: Path, scratch: Path) -> Path:
 
 
 def _copy_system_libraries(compiler: str, out: Path) -> None:
-    for name in _SYSTEM_LIBRARIES:
+    """What a bundle for a machine without a C library of its own needs besides."""
+    for name in SYSTEM_LIBRARIES:
         path = Path(
             run([compiler, f"-print-file-name={name}"], f"{compiler} failed", INSTALL).strip()
         )

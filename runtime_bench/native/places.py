@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from runtime_bench.errors import InputError
+from runtime_bench.runners.native import EXECUTABLES
 
 
 def folder() -> Path:
@@ -31,7 +32,7 @@ def plugin() -> Path:
 def require_runners(architecture: str) -> Path:
     """The folder of the runners; raises InputError where they are not built."""
     place = runner_folder(architecture)
-    if not (place / "onnx_runner").is_file():
+    if not all((place / name).is_file() for name in EXECUTABLES.values()):
         raise InputError(
             f"The native runners for {architecture} are not built.", "Build them with: make native"
         )

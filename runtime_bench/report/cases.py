@@ -1,14 +1,15 @@
 """One case of a report: what was measured of every artifact at one length and thread count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from runtime_bench.devices.base import BenchWarning
 from runtime_bench.plan import compared
 from runtime_bench.records import BlockRecord, CheckRecord, WarmUpRecord
+from runtime_bench.report.conditions import throttled_rounds
 from runtime_bench.report.instructions import (
     InstructionRatio,
     InstructionRow,
@@ -16,8 +17,8 @@ from runtime_bench.report.instructions import (
     instruction_rows,
 )
 from runtime_bench.report.remarks import disagreement, grouped, wide_intervals
-from runtime_bench.report.samples import NANOSECONDS, counted_blocks, cpu, wall
 from runtime_bench.results import Results
+from runtime_bench.samples import NANOSECONDS, counted_blocks, cpu, wall
 from runtime_bench.stability import Evidence, Finding, instability
 from runtime_bench.statistics import (
     Interval,
@@ -27,6 +28,8 @@ from runtime_bench.statistics import (
     ratio,
     summarise,
 )
+
+_N = TypeVar("_N", int, float)
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,15 @@ class Row:
     """One entry in one case. Times in ms. ``share_of_peak``: nominal FLOPs per second over the
     fp32 matrix-product rate of the same run (above 1 is possible for int8). ``energy_mj`` is of one
     inference, by the device's own meter (median over the blocks); ``pss_bytes`` shares common
-    pages out among their processes. Both are None where the device does not tell."""
+    pages out among their processes. What the device did not tell is None."""
 
     entry: EntryContent
     wall: Summary
     cpu: Summary
     wall_interval: Interval | None
-    first_ms: float
+    first_ms: float | None
     peak_memory_bytes: int
-    model_memory_bytes: int
+    model_memory_bytes: int | None
     gflops: float
     share_of_peak: float | None
     cosine: float | None
@@ -122,15 +125,18 @@ def build_case(
         row = _row(results, entry, blocks[entry_id], flops[entry_id][str(length)], peak)
         rows.append(row)
         this = (entry_id, length, threads)
-        steady = all(item.steady for item in results.warm_ups if _case_of(item) == this)
+        # None: it was not watched.
+        steady = all(
+            item.steady is not False for item in results.warm_ups if _case_of(item) == this
+        )
         found = instability(
             Evidence(
                 wall=wall(blocks[entry_id]),
                 cpu=cpu(blocks[entry_id]),
                 threads=threads,
                 steady=steady,
-                other_load=[block.other_load for block in blocks[entry_id]],
-                stolen=[block.stolen for block in blocks[entry_id]],
+                other_load=_told(block.other_load for block in blocks[entry_id]),
+                stolen=_told(block.stolen for block in blocks[entry_id]),
             )
         )
         found += disagreement(entry.precision, row.reference, row.cosine)
@@ -155,7 +161,7 @@ def build_case(
         instructions=counted,
         instruction_ratios=instruction_ratios(counted, roles),
     )
-    return case, grouped(findings, where)
+    return case, [*throttled_rounds(blocks, length, threads), *grouped(findings, where)]
 
 
 def _row(
@@ -169,8 +175,8 @@ def _row(
     times = summarise(wall(blocks))
     gflops = flops / times.median / 1e6
     loads = [item for item in results.loads if (item.entry, item.threads) == (entry.id, threads)]
-    before = [record.rss_before_bytes for record in loads]
-    first = [item.first_inference_ns for item in results.warm_ups if _case_of(item) == this]
+    before = _told(record.rss_before_bytes for record in loads)
+    first = _told(item.first_inference_ns for item in results.warm_ups if _case_of(item) == this)
     checks = [item for item in results.checks if _case_of(item) == this]
     labels = {item["id"]: item["label"] for item in results.run.entries}
     peak_memory = max(block.peak_rss_bytes for block in blocks)
@@ -179,19 +185,21 @@ def _row(
         wall=times,
         cpu=summarise(cpu(blocks)),
         wall_interval=median_interval(wall(blocks)),
-        first_ms=float(np.median(first)) * NANOSECONDS if first else 0.0,
+        first_ms=float(np.median(first)) * NANOSECONDS if first else None,
         peak_memory_bytes=peak_memory,
-        model_memory_bytes=peak_memory - min(before, default=0),
+        model_memory_bytes=peak_memory - min(before) if before else None,
         gflops=gflops,
         share_of_peak=gflops / peak_gflops if peak_gflops else None,
         cosine=checks[-1].cosine if checks else None,
         reference=labels[checks[-1].reference] if checks else None,
-        pss_bytes=max(
-            (block.pss_bytes for block in blocks if block.pss_bytes is not None),
-            default=None,
-        ),
+        pss_bytes=max(_told(block.pss_bytes for block in blocks), default=None),
         energy_mj=_energy(blocks),
     )
+
+
+def _told(values: Iterable[_N | None]) -> list[_N]:
+    """Without what the device did not tell."""
+    return [value for value in values if value is not None]
 
 
 def _energy(blocks: Sequence[BlockRecord]) -> float | None:

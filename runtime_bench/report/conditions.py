@@ -1,4 +1,4 @@
-"""The device while it was measured: clocks and temperatures over time, pauses, battery."""
+"""The device while it was measured: clocks and temperatures over time, slowdowns, battery."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from runtime_bench.devices.base import BenchWarning
 from runtime_bench.records import BlockRecord
 from runtime_bench.results import Results
 
 ALL_CORES = "all"
+#: Codes of the warnings that tell how fixed a phone's clocks were.
+CLOCK_WARNINGS = ("fixed-performance", "clocks-unread", "clocks-not-fixed")
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,17 @@ class Moment:
 
 @dataclass(frozen=True)
 class RoundSpan:
-    """When a round was measured, in seconds since the run began."""
+    """When a round was measured, in seconds since the run began.
+
+    ``dropped``: the device had slowed down, so that it counts for nothing.
+    """
 
     length: int
     threads: int
     round: int
     start: float
     end: float
+    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,13 +65,15 @@ class Battery:
 
 @dataclass(frozen=True)
 class ConditionsContent:
-    """``thermal_status``: the highest that Android reported."""
+    """``thermal_status``: the highest that Android reported. ``clocks``: for the run's start, and
+    each time that it went on, the code of CLOCK_WARNINGS that was recorded ("": none was)."""
 
     moments: tuple[Moment, ...] = ()
     rounds: tuple[RoundSpan, ...] = ()
     pauses: tuple[Pause, ...] = ()
     battery: Battery | None = None
     thermal_status: int | None = None
+    clocks: tuple[str, ...] = ()
 
 
 def conditions_content(results: Results) -> ConditionsContent:
@@ -75,7 +84,7 @@ def conditions_content(results: Results) -> ConditionsContent:
         _moment(_since(began, record.at), record.conditions, clusters)
         for record in results.conditions
     ]
-    for block in results.blocks:
+    for block in (*results.blocks, *results.dropped_blocks):
         start = _since(began, block.started)
         for seconds, seen in ((start, block.before), (start + _lasted(block), block.after)):
             if seen is not None:
@@ -83,9 +92,11 @@ def conditions_content(results: Results) -> ConditionsContent:
     told = [item for item in moments if item.mhz or item.celsius]
     states = [record.conditions.get("thermal_status") for record in results.conditions]
     known = [state for state in states if state is not None]
+    parts = [results.run.warnings, *(resume.warnings for resume in results.resumes)]
     return ConditionsContent(
         moments=tuple(sorted(told, key=lambda moment: moment.seconds)),
-        rounds=_rounds(results.blocks, began),
+        rounds=_rounds(results.blocks, began, dropped=False)
+        + _rounds(results.dropped_blocks, began, dropped=True),
         pauses=tuple(
             Pause(
                 seconds=_since(began, record.at),
@@ -100,7 +111,34 @@ def conditions_content(results: Results) -> ConditionsContent:
         ),
         battery=_battery([record.conditions for record in results.conditions]),
         thermal_status=max(known, default=None),
+        clocks=tuple(map(_clock_code, parts)),
     )
+
+
+def throttled_rounds(
+    blocks: Mapping[str, Sequence[BlockRecord]], length: int, threads: int
+) -> list[BenchWarning]:
+    """A warning where rounds of a case (blocks by entry) count although the device was slow."""
+    reasons = {
+        block.round: block.throttled for of in blocks.values() for block in of if block.throttled
+    }
+    if not reasons:
+        return []
+    rounds = "; ".join(f"round {number}: {reasons[number]}" for number in sorted(reasons))
+    return [
+        BenchWarning(
+            "throttled",
+            f"{length} tokens, {threads} thread{'' if threads == 1 else 's'}: the device had "
+            f"slowed down and did not recover, and these rounds count all the same: {rounds}.",
+            "Let it cool, and run again with a longer --pause-limit; trust the ratios rather than "
+            "the latencies.",
+        )
+    ]
+
+
+def _clock_code(warnings: Sequence[BenchWarning]) -> str:
+    codes = {warning.code for warning in warnings}
+    return next((code for code in CLOCK_WARNINGS if code in codes), "")
 
 
 def _clusters(device: Mapping[str, Any]) -> Mapping[str, str]:
@@ -123,13 +161,21 @@ def _moment(seconds: float, seen: Mapping[str, Any], clusters: Mapping[str, str]
     return Moment(round(seconds, 3), mhz, celsius)
 
 
-def _rounds(blocks: Sequence[BlockRecord], began: datetime) -> tuple[RoundSpan, ...]:
+def _rounds(
+    blocks: Sequence[BlockRecord], began: datetime, *, dropped: bool
+) -> tuple[RoundSpan, ...]:
     spans: dict[tuple[int, int, int], list[float]] = {}
+    seen = set()
     for block in blocks:
+        # While the run waits it looks at the device with more blocks of a round that was dropped.
+        this = (block.length, block.threads, block.round, block.entry)
+        if this in seen:
+            continue
+        seen.add(this)
         start = _since(began, block.started)
         span = spans.setdefault((block.length, block.threads, block.round), [start, start])
         span[0], span[1] = min(span[0], start), max(span[1], start + _lasted(block))
-    return tuple(RoundSpan(*place, *span) for place, span in spans.items())
+    return tuple(RoundSpan(*place, start, end, dropped) for place, (start, end) in spans.items())
 
 
 def _battery(seen: Sequence[Mapping[str, Any]]) -> Battery | None:

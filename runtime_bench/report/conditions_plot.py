@@ -62,10 +62,13 @@ def plot_conditions(conditions: ConditionsContent) -> Plot:
 
 
 def _mark(axes: Any, conditions: ConditionsContent) -> None:
-    """Every second round in grey; a line where a round was dropped, hatched while it waited."""
+    """Every second round in grey, hatched where it was dropped; red while the run waited."""
     for place, span in enumerate(sorted(conditions.rounds, key=lambda span: span.start)):
-        if place % 2 == 0:
-            axes.axvspan(span.start / 60, span.end / 60, color=FAINT, alpha=0.45, linewidth=0)
+        start, end = span.start / 60, span.end / 60
+        if span.dropped:
+            axes.axvspan(start, end, facecolor="none", edgecolor=BAD, hatch="////", linewidth=0)
+        elif place % 2 == 0:
+            axes.axvspan(start, end, color=FAINT, alpha=0.45, linewidth=0)
     for pause in conditions.pauses:
         # The record is written when the wait is over.
         start, end = (pause.seconds - pause.waited_s) / 60, pause.seconds / 60
@@ -77,6 +80,11 @@ def _caption(conditions: ConditionsContent, sensors: Mapping[str, object]) -> st
     words = "As the device tells them itself; bands are rounds, every second one grey."
     if len(sensors) > _MOST_SENSORS:
         words += f" The {_MOST_SENSORS} hottest of {len(sensors)} sensors."
+    if dropped := sum(span.dropped for span in conditions.rounds):
+        words += (
+            f" {dropped} round{'' if dropped == 1 else 's'} (hatched) counted for nothing, since "
+            "the device had slowed down."
+        )
     if conditions.pauses:
         count = len(conditions.pauses)
         words += (

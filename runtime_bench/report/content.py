@@ -11,9 +11,9 @@ from runtime_bench.labels import cpu_list
 from runtime_bench.report.cases import CaseContent, EntryContent, RatioRow, Row, build_case
 from runtime_bench.report.conditions import ConditionsContent, conditions_content
 from runtime_bench.report.rungs import Ladder, build_ladders
-from runtime_bench.report.samples import NANOSECONDS
 from runtime_bench.report.starts import StartRow, start_rows
 from runtime_bench.results import Results
+from runtime_bench.samples import NANOSECONDS
 
 __all__ = ["CaseContent", "Content", "EntryContent", "RatioRow", "Row", "build_content"]
 
@@ -75,7 +75,7 @@ def build_content(results: Results) -> Content:
             "speed says nothing of a phone's."
         )
     if results.resumes:
-        notices.append(f"The run was interrupted and resumed {len(results.resumes)} time(s).")
+        notices.append(f"The run was resumed {len(results.resumes)} time(s).")
     return Content(
         started=run.started,
         complete=bool(results.ends) and not results.failures,
@@ -103,7 +103,11 @@ def build_content(results: Results) -> Content:
 
 def _entry(item: Mapping[str, Any], results: Results) -> EntryContent:
     bundle, artifact = item["bundle"], item["artifact"]
-    loads = [record.load_ns for record in results.loads if record.entry == item["id"]]
+    loads = [
+        record.load_ns
+        for record in results.loads
+        if record.entry == item["id"] and record.load_ns is not None
+    ]
     if results.run.device["emulated"]:
         loads = []
     return EntryContent(

@@ -42,7 +42,7 @@ def start_section(content: Content) -> str:
     ]
     return (
         "<h2>Cold and warm starts</h2>\n<p>Each start is a process of its own that opens the "
-        "model and runs it once (medians). Cold: the file had left the system's page cache.</p>\n"
+        f"model and runs it once (medians). {escape(text.cold_starts(content.starts))}</p>\n"
         + table(header, rows)
     )
 

@@ -35,7 +35,8 @@ def render(content: Content) -> str:
         if case.instructions:
             parts += _instructions(case)
     if content.starts:
-        parts += ["## Cold and warm starts", _starts(content)]
+        cold = text.cold_starts(content.starts)
+        parts += ["## Cold and warm starts", _starts(content), cold]
     if content.conditions.pauses:
         pauses = (f"- {text.pause(item)}" for item in content.conditions.pauses)
         parts += ["## Pauses", "\n".join(pauses)]
@@ -74,10 +75,10 @@ def _latencies(case: CaseContent) -> str:
                 text.milliseconds(row.wall.p90),
                 text.milliseconds(row.wall.p99),
                 text.milliseconds(row.cpu.median),
-                text.milliseconds(row.first_ms),
-                "-" if row.entry.load_ms is None else text.milliseconds(row.entry.load_ms),
+                text.known(row.first_ms),
+                text.known(row.entry.load_ms),
                 text.megabytes(row.entry.bytes),
-                text.megabytes(row.model_memory_bytes),
+                text.known(row.model_memory_bytes, text.megabytes),
                 text.percent(row.share_of_peak),
                 *(cell(row) for _, cell in extra),
             )

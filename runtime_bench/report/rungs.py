@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from runtime_bench.report.cases import CaseContent, EntryContent, Row
 from runtime_bench.report.instructions import InstructionRow
-from runtime_bench.report.samples import counted_blocks, wall
 from runtime_bench.results import Results
+from runtime_bench.samples import counted_blocks, wall
 from runtime_bench.statistics import Blocks, Ratio, ratio
 
 TARGETS = ("onnx", "executorch")

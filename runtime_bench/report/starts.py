@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime_bench.records import StartRecord
-from runtime_bench.report.samples import NANOSECONDS
 from runtime_bench.results import Results
+from runtime_bench.samples import NANOSECONDS
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,18 @@ class StartTimes:
 
 @dataclass(frozen=True)
 class StartRow:
-    """Starts of one artifact (its label). ``cold``: the file had left the system's page cache."""
+    """Starts of one artifact (its label). ``cold``: the file was to leave the system's page cache.
+
+    ``cached_bytes``: the most of it that stayed there before a cold start, None where that is not
+    known of every one.
+    """
 
     entry: str
     length: int
     threads: int
     cold: StartTimes | None
     warm: StartTimes | None
+    cached_bytes: int | None = None
 
 
 def start_rows(results: Results, labels: Mapping[str, str]) -> tuple[StartRow, ...]:
@@ -49,9 +54,17 @@ def start_rows(results: Results, labels: Mapping[str, str]) -> tuple[StartRow, .
                 threads=threads,
                 cold=_times([item for item in found if item.cold]),
                 warm=_times([item for item in found if not item.cold]),
+                cached_bytes=_cached([item for item in found if item.cold]),
             )
         )
     return tuple(rows)
+
+
+def _cached(starts: Sequence[StartRecord]) -> int | None:
+    known = [item.cached_bytes for item in starts if item.cached_bytes is not None]
+    if any(known):
+        return max(known)
+    return 0 if known and len(known) == len(starts) else None
 
 
 def _times(starts: Sequence[StartRecord]) -> StartTimes | None:

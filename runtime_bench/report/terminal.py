@@ -39,6 +39,7 @@ def render(content: Content) -> str:
                 console.print(_instruction_ratios(case))
     if content.starts:
         console.print(_starts(content))
+        console.print(Text(text.cold_starts(content.starts), style="dim"))
     for item in content.conditions.pauses:
         console.print(Text(f"Pause: {text.pause(item)}", style="yellow"))
     if not content.baselines:
@@ -71,12 +72,12 @@ def _latencies(case: CaseContent) -> Table:
             text.milliseconds(row.wall.p90),
             text.milliseconds(row.wall.p99),
             text.milliseconds(row.cpu.median),
-            "-" if row.entry.load_ms is None else text.milliseconds(row.entry.load_ms),
+            text.known(row.entry.load_ms),
             text.megabytes(row.entry.bytes),
-            text.megabytes(row.model_memory_bytes),
+            text.known(row.model_memory_bytes, text.megabytes),
             text.percent(row.share_of_peak),
             text.accuracy(row.entry),
-            *([text.energy(row.energy_mj)] if metered else []),
+            *([text.known(row.energy_mj)] if metered else []),
         )
     return table
 

@@ -1,17 +1,19 @@
 """How numbers are written, the same in every format."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from runtime_bench.labels import cpu_list
 from runtime_bench.report.conditions import Battery, Pause
 from runtime_bench.report.content import CaseContent, Content, EntryContent, Row
 from runtime_bench.report.instructions import InstructionRow
-from runtime_bench.report.starts import StartTimes
+from runtime_bench.report.starts import StartRow, StartTimes
 from runtime_bench.statistics import Interval, Ratio
 
-# What a warning of the run says of a phone's fixed-performance mode.
+_N = TypeVar("_N", int, float)
+# What a warning (conditions.CLOCK_WARNINGS; "": none) says of a phone's fixed-performance mode.
 _FIXED = {
+    "": "on, and read back",
     "fixed-performance": "the phone has none",
     "clocks-unread": "on, but the clocks could not be read back",
     "clocks-not-fixed": "taken, but the clocks kept their limits",
@@ -40,8 +42,9 @@ def interval(value: Interval | None) -> str:
     return f"[{value.low:.2f}, {value.high:.2f}]" if value else "[no interval]"
 
 
-def energy(millijoules: float | None) -> str:
-    return "-" if millijoules is None else milliseconds(millijoules)
+def known(value: _N | None, words: Callable[[_N], str] = milliseconds) -> str:
+    """``value`` in words; a dash where it is not known."""
+    return "-" if value is None else words(value)
 
 
 def emulation(content: Content) -> str:
@@ -68,9 +71,9 @@ def extra_columns(case: CaseContent) -> list[tuple[str, Callable[[Row], str]]]:
     """Columns of a table of latencies that only some devices can fill: title and cell."""
     found: list[tuple[str, Callable[[Row], str]]] = []
     if any(row.pss_bytes is not None for row in case.rows):
-        found.append(("PSS MB", _pss))
+        found.append(("PSS MB", lambda row: known(row.pss_bytes, megabytes)))
     if any(row.energy_mj is not None for row in case.rows):
-        found.append(("energy mJ", lambda row: energy(row.energy_mj)))
+        found.append(("energy mJ", lambda row: known(row.energy_mj)))
     return found
 
 
@@ -80,6 +83,20 @@ def start(times: StartTimes | None) -> tuple[str, str, str]:
         return "-", "-", "-"
     both = times.load_ms + times.first_ms
     return milliseconds(times.load_ms), milliseconds(times.first_ms), milliseconds(both)
+
+
+def cold_starts(rows: Sequence[StartRow]) -> str:
+    """What a cold start was, as far as it was recorded; "" where there is none."""
+    cold = [row for row in rows if row.cold is not None]
+    stayed = [f"{row.entry} {megabytes(row.cached_bytes)} MB" for row in cold if row.cached_bytes]
+    if not cold:
+        return ""
+    if all(row.cached_bytes == 0 for row in cold):
+        return "Cold: the file had left the system's page cache."
+    words = "Cold: the file was to leave the system's page cache first"
+    if stayed:
+        return f"{words}. A part stayed, so these starts were not fully cold: {'; '.join(stayed)}."
+    return f"{words}; whether it did is not known of every start."
 
 
 def spread(row: InstructionRow) -> str:
@@ -103,9 +120,8 @@ def device_facts(content: Content) -> list[tuple[str, str]]:
     if content.cores_used:
         facts.append(("cores used", content.cores_used))
     if device["kind"] == "adb" and not content.emulated:
-        codes = {warning.code for warning in content.warnings}
-        state = next((text for code, text in _FIXED.items() if code in codes), "on, and read back")
-        facts.append(("fixed-performance mode", state))
+        states = dict.fromkeys(_FIXED[code] for code in conditions.clocks)
+        facts.append(("fixed-performance mode", "; after an interruption: ".join(states)))
     if battery := conditions.battery:
         facts.append(("battery", _battery(battery)))
     if conditions.thermal_status is not None:
@@ -121,10 +137,6 @@ def pause(item: Pause) -> str:
         f"{item.reason}. Waited {item.waited_s:.0f} s, then {after}; round {item.dropped} was "
         "measured again."
     )
-
-
-def _pss(row: Row) -> str:
-    return "-" if row.pss_bytes is None else megabytes(row.pss_bytes)
 
 
 def _profiles(content: Content) -> str:

@@ -11,8 +11,8 @@ input and answers each with one JSON object a line on standard output (logs go t
     {"command": "prepare", "inputs": {NAME: {"dtype", "shape", "values"}}}     (a golden input)
         -> {"event": "prepared", "first_inference_ns", "outputs": {NAME: {"shape", "finite",
             "sha256", "values"}}}
-        Input values are repeated until they fill the shape; output values are the first
-        OUTPUT_VALUES, row-major.
+        Input values are repeated until they fill the shape; of output values every output_step-th
+        is told, row-major.
     {"command": "warm_up", "limit_s": S}
         -> {"event": "warm", "steady", "wall_ns": [...]}
     {"command": "block", "seconds": S, "minimum_iterations": N}
@@ -82,8 +82,13 @@ def is_steady(wall_ns: list[int]) -> bool:
     return abs(after - before) <= WARM_UP_TOLERANCE * before
 
 
+def output_step(size: int) -> int:
+    """Of an output of ``size`` values every which one is told: at most OUTPUT_VALUES in all."""
+    return max(1, -(-size // OUTPUT_VALUES))
+
+
 def describe_outputs(outputs: Mapping[str, Array]) -> dict[str, Any]:
-    """Shape, finiteness, hash and first values of every output, for comparison across artifacts."""
+    """Shape, finiteness, hash and some values of every output, for comparison across artifacts."""
     described = {}
     for name, value in outputs.items():
         flat = np.ascontiguousarray(value, dtype=np.float32).reshape(-1)
@@ -92,7 +97,7 @@ def describe_outputs(outputs: Mapping[str, Array]) -> dict[str, Any]:
             "shape": list(value.shape),
             "finite": finite,
             "sha256": hashlib.sha256(flat.tobytes()).hexdigest(),
-            "values": [float(item) for item in flat[:OUTPUT_VALUES]] if finite else [],
+            "values": [float(item) for item in flat[:: output_step(flat.size)]] if finite else [],
         }
     return described
 

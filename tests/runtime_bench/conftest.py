@@ -51,7 +51,8 @@ class ScriptedDevice(Device):
 
     ``speed(entry address, now)`` gives the nanoseconds of one inference at virtual time ``now``
     (0, 1, 2, ...: one tick a block). ``faults`` maps (address, command, count) to an exception.
-    ``khz`` and ``thermal_status`` are those of a moment; ``gone``: it cannot be reached any more.
+    ``clocks`` (kHz by core) and ``thermal_status`` are those of a moment; ``gone``: it cannot be
+    reached any more.
     """
 
     name = "scripted"
@@ -62,7 +63,7 @@ class ScriptedDevice(Device):
         self.log: list[tuple[str, str]] = []
         self.faults: dict[tuple[str, str, int], BaseException] = {}
         self.open_runners = 0
-        self.khz: Callable[[int], int] | None = None
+        self.clocks: Callable[[int], Mapping[str, int]] | None = None
         self.thermal_status: Callable[[int], int] | None = None
         self.gone = False
         self.answer = [1.0, 2.0]
@@ -137,8 +138,8 @@ class ScriptedRunner:
         if name == "warm_up":
             return {"steady": True, "wall_ns": [3, 3]}
         nanoseconds = self._device.speed(self._address, self._device.now)
-        khz = self._device.khz
-        seen = None if khz is None else {"khz": {"0": khz(self._device.now)}, "celsius": {}}
+        clocks = self._device.clocks
+        seen = None if clocks is None else {"khz": clocks(self._device.now), "celsius": {}}
         self._device.now += 1
         return {
             "lead_in_ns": [nanoseconds],

@@ -195,7 +195,8 @@ def write(results: Results, path: Path) -> Path:
         writer.write(results.run)
         for group in (
             *(results.loads, results.warm_ups, results.checks, results.starts, results.conditions),
-            *(results.blocks, results.pauses, results.instructions, results.failures),
+            *(results.blocks, results.dropped_blocks, results.slowdowns, results.pauses),
+            *(results.instructions, results.failures),
             *(results.resumes, results.ends),
         ):
             for record in group:

@@ -1,6 +1,7 @@
 """The adb client's errors, staging, readiness and runners, with an adb that is a script."""
 
 import json
+import os
 import re
 import shlex
 import stat
@@ -9,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime_bench.adb import staging
+from runtime_bench.adb import readiness, staging
 from runtime_bench.adb.client import Adb, AdbServer, Listing, choose, parse_address
 from runtime_bench.adb.failures import failure
-from runtime_bench.adb.readiness import Ready, get_ready, put_back
+from runtime_bench.adb.readiness import Readiness
 from runtime_bench.adb.runner import PhoneRunner
 from runtime_bench.devices import adb as kind
 from runtime_bench.errors import BenchError, DeviceError, InputError, RunnerError
@@ -186,6 +187,24 @@ def test_a_hang_is_an_error(fake_adb: FakeAdb) -> None:
         Adb(serial="1A").shell("getprop", 1.0)
 
 
+@pytest.mark.parametrize("how", ["shell", "listings", "push"])
+def test_a_client_that_a_signal_ends_is_no_refusal(fake_adb: FakeAdb, how: str) -> None:
+    fake_adb("kill -9 $$")
+    adb = Adb(serial="1A")
+    ask = {
+        "shell": lambda: adb.shell("getprop"),
+        "listings": adb.listings,
+        "push": lambda: adb.push([], FOLDER),
+    }
+    with pytest.raises(DeviceError, match=r"adb was ended by SIGKILL .*--resume"):
+        ask[how]()
+
+
+def test_the_interrupt_of_a_terminal_does_not_reach_the_client(fake_adb: FakeAdb) -> None:
+    fake_adb("cut -d ' ' -f 6 /proc/$$/stat")
+    assert int(Adb(serial="1A").shell("getprop").output) != os.getsid(0)
+
+
 def test_a_full_phone_is_no_lost_phone(fake_adb: FakeAdb, tmp_path: Path) -> None:
     (tmp_path / "model").write_bytes(b"m")
     fake_adb(
@@ -231,7 +250,7 @@ def test_a_model_larger_than_the_free_space_is_refused(fake_adb: FakeAdb) -> Non
 
 def test_only_folders_of_runs_are_removed(fake_adb: FakeAdb) -> None:
     log = fake_adb("echo squeezebert-bench-0a1b2c3d other squeezebert-bench-x; exit 0")
-    assert staging.leftovers(Adb(serial="1A")) == (FOLDER,)
+    assert staging.run_folders(Adb(serial="1A")) == (FOLDER,)
     for wrong in ("/data/local/tmp", "/", f"{FOLDER}/..", "/sdcard/squeezebert-bench-0a1b2c3d"):
         with pytest.raises(ValueError, match="no folder of a run"):
             staging.remove(Adb(serial="1A"), wrong)
@@ -247,11 +266,12 @@ def test_the_pattern_that_kills_runners_does_not_match_itself() -> None:
     assert not re.search(pattern, f"sh -c {command}")
 
 
-def readiness(fixed: str, low: str, high: str, setting: str) -> str:
+def answers(fixed: str, low: str, high: str, setting: str) -> str:
     return (
         'case "$5" in\n'
         f"    *scaling_min_freq) {low};;\n    *scaling_max_freq) {high};;\n"
         f'    "cmd power"*true) touch "$HERE/fixed"; {fixed};;\n'
+        '    "cmd power"*false) rm -f "$HERE/fixed";;\n'
         f'    "settings get"*) {setting};;\nesac\n[ "$1" = get-state ] && echo device; exit 0'
     )
 
@@ -261,22 +281,46 @@ def clock(free: int, fixed: int | None = None) -> str:
     return f'if [ -e "$HERE/fixed" ]; then {line}{fixed or free}; else {line}{free}; fi'
 
 
-def test_readiness_is_read_back_and_put_back(fake_adb: FakeAdb) -> None:
-    log = fake_adb(readiness("true", clock(300000, 1700000), clock(2800000, 1700000), "echo 3"))
-    ready, warnings = get_ready(Adb(serial="1A"), FOLDER, None)
-    assert (ready, warnings) == (Ready("3", True), ())
-    assert f"echo 3 > {FOLDER}/stay_on_before" in log.read_text()
-    put_back(Adb(serial="1A"), ready)
-    said = log.read_text()
-    assert "cmd power set-fixed-performance-mode-enabled false" in said
-    assert "settings put global stay_on_while_plugged_in 3\n" in said
-    put_back(Adb(serial="1A"), Ready("null", False))
-    assert "settings delete global stay_on_while_plugged_in\n" in log.read_text()
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clocks follow fixed-performance mode without a delay."""
+    monkeypatch.setattr(readiness, "_SETTLING", 0)
 
 
-def test_an_interrupted_run_leaves_its_setting_to_the_next(fake_adb: FakeAdb) -> None:
-    fake_adb(readiness("true", clock(1), clock(1), "echo 15"))
-    assert get_ready(Adb(serial="1A"), FOLDER, "0")[0].stay_on == "0"
+def ready_phone() -> tuple[Readiness, list[str]]:
+    """A phone that was made ready, and the codes of what could not be had."""
+    ready = Readiness(Adb(serial="1A"), FOLDER)
+    ready.take_over(())
+    return ready, [item.code for item in ready.get_ready()]
+
+
+@pytest.mark.parametrize(
+    ("before", "restores"),
+    [("3", "settings put global {} 3"), ("null", "settings delete global {}")],
+)
+def test_readiness_is_read_back_and_put_back(fake_adb: FakeAdb, before: str, restores: str) -> None:
+    log = fake_adb(
+        answers("true", clock(300000, 1700000), clock(2800000, 1700000), f"echo {before}")
+    )
+    ready, codes = ready_phone()
+    assert (ready.fixed, codes) == ({7}, [])
+    assert f"echo {before} > {FOLDER}/stay_on_before" in log.read_text()
+    assert [undo.command for undo in ready.undo()] == [
+        "cmd power set-fixed-performance-mode-enabled false",
+        restores.format("stay_on_while_plugged_in"),
+    ]
+    for undo in ready.undo():
+        undo.forget()
+    assert (ready.undo(), ready.fixed) == ((), frozenset())
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_mode_that_was_on_already_is_told_from_one_without_effect(fake_adb: FakeAdb) -> None:
+    log = fake_adb(answers("true", clock(300000, 1200000), clock(2800000, 1700000), "echo 3"))
+    (log.parent / "fixed").touch()
+    ready, codes = ready_phone()
+    assert (ready.fixed, codes) == ({7}, [])
+    assert (log.parent / "fixed").exists()
 
 
 @pytest.mark.parametrize(
@@ -291,13 +335,16 @@ def test_an_interrupted_run_leaves_its_setting_to_the_next(fake_adb: FakeAdb) ->
         ("true", clock(1700000), clock(1700000), []),
     ],
 )
+@pytest.mark.usefixtures("at_once")
 def test_clocks_that_could_not_be_fixed(
     fake_adb: FakeAdb, fixed: str, low: str, high: str, codes: list[str]
 ) -> None:
-    fake_adb(readiness(fixed, low, high, "echo 0"))
-    ready, warnings = get_ready(Adb(serial="1A"), FOLDER, None)
-    assert [item.code for item in warnings] == codes
-    assert ready.fixed_clocks is (codes != ["fixed-performance"])
+    fake_adb(answers(fixed, low, high, "echo 0"))
+    ready, found = ready_phone()
+    assert found == codes
+    # No core's limit was changed, so that the gate looks at each of them.
+    assert ready.fixed == frozenset()
+    assert any("false" in undo.command for undo in ready.undo()) is (codes != ["fixed-performance"])
 
 
 READY = json.dumps({"event": "ready", "versions": {"runtime": "1"}})
@@ -341,6 +388,7 @@ def test_the_death_of_a_runner(fake_adb: FakeAdb, then: str, message: str) -> No
         ("exit 0", False, "connection to the phone 1A is gone.*--resume"),
         ("echo 'error: closed' >&2; exit 1", False, "The phone 1A is gone.*--resume"),
         ("exec sleep 60", True, "The phone 1A is gone"),
+        ("kill -9 $$", False, "adb was ended by SIGKILL"),
     ],
 )
 def test_the_death_of_adb_is_not_the_runners(

@@ -11,9 +11,10 @@ from adb_daemon.phone import Phone
 from adb_daemon.runners import write_runners
 
 from runtime_bench import cli
+from runtime_bench.adb import readiness
 from runtime_bench.devices import adb as kind
 from runtime_bench.devices.base import Conditions, Device
-from runtime_bench.errors import DeviceError, InputError
+from runtime_bench.errors import DeviceError, InputError, RunnerError
 from runtime_bench.native import places
 
 pytestmark = pytest.mark.skipif(
@@ -40,6 +41,7 @@ def surroundings(tmp_path: Path, server: AdbServer, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(places, "folder", lambda: tmp_path / "native")
     monkeypatch.setattr(kind, "_LOOKS", 1)
     monkeypatch.setattr(kind, "_LOAD_SECONDS", 0.01)
+    monkeypatch.setattr(readiness, "_SETTLING", 0)
 
 
 @pytest.fixture
@@ -132,6 +134,7 @@ def test_the_next_run_clears_up_after_one_that_lost_its_phone(
     first.begin()
     server.run([*serial, "settings put global stay_on_while_plugged_in 15"])
     left = phone.temporary / phone.left_behind()[0]
+    (left / "measured_by").write_text("elsewhere 42 1000 /nowhere\n", encoding="ascii")
     (left / "onnx_runner").write_text("#!/bin/sh\nsleep 600\n", encoding="ascii")
     folder = f"/data/local/tmp/{left.name}"
     silent = f"> {folder}/log 2>&1 < /dev/null &"
@@ -228,20 +231,38 @@ def test_the_commands_of_a_dry_run_are_those_of_the_run(phone: Phone, tmp_path: 
     assert phone.left_behind() == []
     assert phone.pushed == []
     assert phone.setting("fixed-performance") is None
+    assert commands[0].startswith("# The main commands.")
     start = f"adb -s {phone.daemon.serial} "
-    assert all(command.startswith(start) for command in commands)
+    assert all(command.startswith(start) for command in commands[1:])
     told = "\n".join(commands)
-    steps = ("mkdir -p", "fixed-performance-mode-enabled true", "push", "sha256sum", "chmod 755")
-    steps += ("model.onnx", "&& exec ", "fixed-performance-mode-enabled false", "rm -rf")
-    places_in_text = [told.index(step) for step in steps]
-    assert places_in_text == sorted(places_in_text)
+    steps = ("mkdir -p", "> /data/local/tmp/", "fixed-performance-mode-enabled true", "push")
+    steps += ("sha256sum", "chmod 755", "push", "model.onnx", "sha256sum", "model.onnx", "push")
+    steps += ("sgemm.onnx", "sha256sum", "sgemm.onnx", "&& exec ")
+    steps += ("fixed-performance-mode-enabled false", "settings put", "rm -rf")
+    at = 0
+    for step in steps:
+        at = told.index(step, at) + 1
+
+
+def test_one_runner_of_two_is_enough(phone: Phone, tmp_path: Path) -> None:
+    (tmp_path / "native/aarch64/executorch_runner").unlink()
+    device = opened(phone)
+    assert device.targets() == {"onnx", "sgemm"}
+    device.check([])
+    assert "executorch_runner" not in "".join(device.dry_run([]))
+    assert "executorch_runner" not in device.versions()
+    with pytest.raises(RunnerError, match="no runner for executorch"):
+        device.start("executorch", 5)
+    device.start("onnx", 60).close()
+    device.end()
+    assert phone.left_behind() == []
 
 
 def test_the_listing_of_devices(phone: Phone, capsys: pytest.CaptureFixture[str]) -> None:
     phone.battery(level=12)
     assert cli.main(["devices"]) == 0
     said = capsys.readouterr().out
-    assert f"adb:{phone.daemon.serial}: Google Pixel 6, 8 cores, aarch64" in said
+    assert f"adb:{phone.daemon.serial}: Google Pixel 6 (GS101), 8 cores, aarch64" in said
     assert "big cores: 6, 7 up to 2.80 GHz" in said
     assert "not to be measured: The battery is at 12 %" in said
     phone.unplug()

@@ -18,7 +18,6 @@ from adb_daemon.faults import (
     FULL,
     HANG,
     KILL,
-    PULL,
     PUSH,
     REQUEST,
     SAY,
@@ -27,8 +26,6 @@ from adb_daemon.faults import (
 from adb_daemon.phone import Phone
 
 from runtime_bench import schedule
-from runtime_bench.adb.client import Adb
-from runtime_bench.errors import DeviceError
 from runtime_bench.results import read_results
 
 pytest_plugins = ["adb_daemon.fixtures"]
@@ -276,15 +273,6 @@ def test_throttling_that_does_not_end(bench: Bench) -> None:
     assert results.conditions[-1].conditions["thermal_status"] == 3
     assert len(results.blocks) >= 8
     assert untouched(phone)
-
-
-def test_the_cable_is_pulled_in_a_pull(bench: Bench) -> None:
-    phone = bench.phone(prepare=fault(PULL, CUT))
-    (phone.temporary / "file").write_bytes(bytes(100_000))
-    target = bench.folder / "file"
-    with pytest.raises(DeviceError, match="again"):
-        Adb(serial=phone.daemon.serial).pull("/data/local/tmp/file", target)
-    assert list(bench.folder.glob("file*")) == []
 
 
 def test_one_of_two_phones_is_lost(bench: Bench) -> None:

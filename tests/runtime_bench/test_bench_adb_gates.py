@@ -20,7 +20,7 @@ CALM = PhoneState(
     ),
     cores=8,
     emulated=False,
-    fixed_clocks=False,
+    fixed=frozenset(),
     limit_khz={0: 1803000, 7: 2802000},
     maximum_khz={0: 1803000, 7: 2802000},
     other_load=0.1,
@@ -61,7 +61,12 @@ def test_a_calm_phone_has_no_warnings() -> None:
         (replace(CALM, limit_khz={0: 1803000, 7: 2102000}), {"clocks-capped": False}),
         (replace(CALM, limit_khz={0: 1803000, 7: 2101000}), {"clocks-capped": True}),
         # Fixed-performance mode holds the clocks down on purpose.
-        (replace(CALM, limit_khz={0: 900000, 7: 1400000}, fixed_clocks=True), {}),
+        (replace(CALM, limit_khz={0: 900000, 7: 1400000}, fixed=frozenset({0, 7})), {}),
+        # It left the big core as it was: overheated.
+        (
+            replace(CALM, limit_khz={0: 900000, 7: 1709000}, fixed=frozenset({0})),
+            {"clocks-capped": True},
+        ),
         (replace(CALM, emulated=True), {"emulator": False}),
     ],
 )
@@ -95,7 +100,7 @@ def test_what_a_phone_does_not_tell_is_said_and_does_not_block(
 
 
 def test_a_phone_that_tells_nothing() -> None:
-    silent = PhoneState("1A2B3C", Conditions(), 0, False, False, {}, {}, None, None)
+    silent = PhoneState("1A2B3C", Conditions(), 0, False, frozenset(), {}, {}, None, None)
     warnings = phone_warnings(silent, (4,), 10**12)
     assert [item.code for item in warnings] == [
         "screen-unknown",
@@ -114,7 +119,7 @@ def test_every_warning_has_a_next_step() -> None:
         Conditions({}, {}, 3, 5.0, 45.0, True, False),
         cores=2,
         emulated=True,
-        fixed_clocks=False,
+        fixed=frozenset(),
         limit_khz={0: 1},
         maximum_khz={0: 2},
         other_load=2.0,

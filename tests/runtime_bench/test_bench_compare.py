@@ -3,17 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_runs import PHONE, Noise, Simulation, emulated, entry, simulate
+from simulated_runs import PHONE, Noise, Simulation, emulated, entry, simulate, write
 
-from runtime_bench.comparison.compare import Comparison, compare_results
+from runtime_bench.comparison.changes import Comparison
+from runtime_bench.comparison.compare import compare_results
 from runtime_bench.comparison.document import document, exit_code, render
 from runtime_bench.comparison.verdicts import Verdict
 from runtime_bench.devices.base import BenchWarning
-from runtime_bench.records import FailureRecord, PauseRecord
-from runtime_bench.results import Results
+from runtime_bench.records import ResumeRecord, SlowdownRecord
+from runtime_bench.results import Results, read_results
 
 OURS = entry("e1", sha256="1" * 64)
 STOCK = entry("e2", family="bert", recipe="stock", precision="fp32", roles=["baseline"])
@@ -59,7 +61,12 @@ def test_one_artifact_became_faster_and_the_other_did_not() -> None:
 def test_every_common_case_has_a_verdict_of_its_own() -> None:
     before = simulate(replace(RUN, lengths=(32, 128), threads=(1, 2)))
     found = compared(later(lengths=(128, 384), threads=(1, 2)), before)
-    assert [(item.length, item.threads) for item in found.changes] == [(128, 1), (128, 2)] * 2
+    assert [(item.length, item.threads) for item in found.changes] == [
+        *((128, 1), (128, 2), (32, 1), (32, 2)),
+    ] * 2
+    assert verdicts(found) == ["SAME", "SAME", "MISSING", "MISSING"] * 2
+    assert "32 tokens, 2 threads: Only in the run before." in flat(found)
+    assert (exit_code(found), exit_code(found, strict=True)) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +147,10 @@ def test_fixed_clocks_in_one_run_only_are_refused() -> None:
     assert "The phone has no fixed mode." in compared(loose).obstacles[0]
     assert "The phone has no fixed mode." in compared(after, loose).obstacles[0]
     assert compared(loose, loose).obstacles == ()
+    # Clocks that were not fixed any more when the run went on are the same difference.
+    resumed = replace(after, resumes=(ResumeRecord("", (warning,)),))
+    assert "The phone has no fixed mode." in compared(resumed).obstacles[0]
+    assert compared(resumed, loose).obstacles == ()
 
 
 def test_a_device_that_became_slower_itself_is_refused() -> None:
@@ -151,7 +162,7 @@ def test_a_device_that_became_slower_itself_is_refused() -> None:
     assert "missing" in missing.changes[0].reason
     # Without the product the whole drift would count as the artifacts': 1.08 times as long.
     drifted = compared(later(entries=[REBUILT], milliseconds={**slow, "peak": 6.0}))
-    assert verdicts(drifted) == ["SLOWER"]
+    assert verdicts(drifted)[0] == "SLOWER"
 
 
 def test_an_unchanged_artifact_is_a_reference_for_the_others() -> None:
@@ -191,38 +202,33 @@ def test_the_one_subject_of_each_run_is_a_pair() -> None:
     assert found.changes[1].verdict is Verdict.SAME
     two = [other, {**entry("e3", precision="fp16"), "roles": ["subject"]}, STOCK]
     unclear = compared(later(entries=two, milliseconds={**TIMES, "e3": 40.0}))
-    assert [change.label for change in unclear.changes] == [STOCK["label"]]
+    assert [(change.label, change.verdict.value) for change in unclear.changes] == [
+        (STOCK["label"], "SAME"),
+        (OURS["label"], "MISSING"),
+    ]
 
 
 def test_runs_with_nothing_in_common_end_with_2() -> None:
     before = simulate(Simulation([STOCK], TIMES))
     found = compared(simulate(Simulation([OURS], TIMES)), before)
-    assert found.changes == ()
+    assert verdicts(found) == ["MISSING"]
     assert "no artifact in common" in flat(found)
     assert exit_code(found) == 2
 
 
-def test_an_artifact_that_failed_is_named_with_its_reason() -> None:
-    after = later(milliseconds={"e2": 150.0, "peak": 6.0})
-    failed = FailureRecord("e1", 1, None, "load", "The runner was ended by SIGKILL.")
-    found = compared(replace(after, failures=(failed,)))
-    assert verdicts(found) == ["INCOMPARABLE", "SAME"]
-    assert "not measured after: The runner was ended by SIGKILL." in flat(found)
-    assert exit_code(found) == 0
-    assert exit_code(found, strict=True) == 1
-
-
-def test_rounds_that_were_measured_again_do_not_count() -> None:
-    clean = later()
+def test_rounds_that_were_measured_again_do_not_count(tmp_path: Path) -> None:
     slow = tuple(
         replace(block, wall_ns=tuple(3 * time for time in block.wall_ns))
         if block.round < 6
         else block
         for block in later(rounds=16).blocks
     )
-    pauses = tuple(PauseRecord("", 128, 1, number, "hot", 1.0, True) for number in range(6))
-    assert verdicts(compared(replace(clean, blocks=slow))) == ["NOISY", "NOISY"]
-    assert verdicts(compared(replace(clean, blocks=slow, pauses=pauses))) == ["SAME", "SAME"]
+    found = replace(later(), blocks=slow)
+    dropped = tuple(SlowdownRecord("", 128, 1, number, "hot", True) for number in range(6))
+    kept = read_results(write(found, tmp_path / "kept.jsonl"))
+    assert verdicts(compared(kept)) == ["NOISY", "NOISY"]
+    again = read_results(write(replace(found, slowdowns=dropped), tmp_path / "again.jsonl"))
+    assert verdicts(compared(again)) == ["SAME", "SAME"]
 
 
 def test_counts_are_compared_as_instructions_and_never_as_time() -> None:
@@ -253,7 +259,10 @@ def test_another_emulator_is_another_runtime() -> None:
 
 def test_timings_of_an_emulated_device_are_no_latencies() -> None:
     timed = simulate(replace(RUN, device={**PHONE, "emulated": True}))
-    assert set(verdicts(compared(timed, timed))) == {"INCOMPARABLE"}
+    found = compared(timed, timed)
+    assert set(verdicts(found)) == {"INCOMPARABLE"}
+    assert "Only timings of an emulated device were recorded" in flat(found)
+    assert "not measured" not in flat(found)
 
 
 def test_the_document_is_json_with_verdicts_and_the_exit_code() -> None:

@@ -54,10 +54,10 @@ def test_every_artifact_is_compared_then_counted_in_a_process_of_its_own(
 def test_no_time_of_the_emulator_is_recorded(two_entries: Plan) -> None:
     records = counted(two_entries, Scripted())
     for load in of(records, LoadRecord):
-        assert (load.load_ns, load.rss_before_bytes, load.peak_rss_bytes) == (0, 0, 0)
+        assert (load.load_ns, load.rss_before_bytes, load.peak_rss_bytes) == (None,) * 3
         assert load.versions == {"onnxruntime": "1"}
     for warm_up in of(records, WarmUpRecord):
-        assert (warm_up.first_inference_ns, warm_up.wall_ns, warm_up.steady) == (0, (), True)
+        assert (warm_up.first_inference_ns, warm_up.wall_ns, warm_up.steady) == (None, (), None)
     assert len(of(records, LoadRecord)) == len(of(records, WarmUpRecord)) == 2
 
 
@@ -172,6 +172,17 @@ def test_more_threads_than_one_are_refused_before_anything_starts(two_entries: P
     device = Scripted()
     with pytest.raises(InputError, match="--threads 1"):
         counted(replace(two_entries, threads=(1, 2)), device)
+    assert device.log == []
+
+
+def test_cores_that_are_not_there_are_refused_before_anything_starts(
+    make_bundle: Callable[..., Path],
+) -> None:
+    settings = Settings(cores="big")
+    plan = make_plan([str(make_bundle("subject"))], lengths=[8], settings=settings)
+    device = Scripted()
+    with pytest.raises(InputError, match=r"no cores called big.*--cores from: all"):
+        counted(plan, device)
     assert device.log == []
 
 

@@ -16,12 +16,14 @@ from runtime_bench.records import (
     FailureRecord,
     PauseRecord,
     Record,
+    SlowdownRecord,
     StartRecord,
 )
 from runtime_bench.results import ResultsWriter, read_results
 from runtime_bench.schedule import MOST_PAUSES, PAUSE_STEP, execute
 
 SUBJECT, BASELINE, PEAK = "subject/onnx/model.onnx", "baseline/onnx/model.onnx", "512x768x768"
+PEAK_ID = "peak"
 BLOCKS_A_ROUND = 3
 
 
@@ -62,8 +64,15 @@ def test_a_round_on_a_throttled_device_is_measured_again(two_entries: Plan, scri
     assert pause.recovered
     assert pause.waited_s == 2 * PAUSE_STEP == sleeps.count * PAUSE_STEP
     assert "20% longer than at first" in pause.reason
+    (slow,) = of(records, SlowdownRecord)
+    assert (slow.round, slow.dropped) == (2, True)
+    assert records.index(slow) < records.index(pause), "before the wait, which can be cut short"
     rounds = {block.round for block in of(records, BlockRecord)}
     assert rounds == {0, 1, 2, 3, 4}, "every sample is kept, and four rounds count"
+    looks = [
+        block for block in of(records, BlockRecord) if (block.entry, block.round) == (PEAK_ID, 2)
+    ]
+    assert len(looks) == 1 + sleeps.count, "also those of the looks at a device that cools"
 
 
 def test_nobody_waits_where_nobody_watches(two_entries: Plan, scripted: Any) -> None:
@@ -78,6 +87,9 @@ def test_a_device_that_stays_slow_is_measured_in_the_end(two_entries: Plan, scri
     assert len(pauses) == MOST_PAUSES
     assert not any(pause.recovered for pause in pauses)
     assert {pause.waited_s for pause in pauses} == {60.0}
+    slow = of(records, SlowdownRecord)
+    assert [item.dropped for item in slow] == [True] * MOST_PAUSES + [False] * 2
+    assert all("50% longer" in item.reason for item in slow), "nothing slow counts without a word"
     assert {block.round for block in of(records, BlockRecord)} == set(range(4 + MOST_PAUSES))
 
 
@@ -86,7 +98,8 @@ def test_a_clock_that_falls_is_noticed(
     two_entries: Plan, scripted: Any, drop: float, noticed: bool
 ) -> None:
     device = scripted()
-    device.khz = lambda now: int(2e6 * (1 - drop)) if now >= 2 * BLOCKS_A_ROUND else int(2e6)
+    slow = 2 * BLOCKS_A_ROUND
+    device.clocks = lambda now: {"0": int(2e6 * (1 - drop)) if now >= slow else int(2e6)}
     pauses = of(measured(watching(two_entries), device, Sleeps(device)), PauseRecord)
     assert bool(pauses) == noticed
     if noticed:
@@ -110,7 +123,7 @@ def test_a_matrix_product_that_dies_while_it_cools_is_out(two_entries: Plan, scr
     (failure,) = of(records, FailureRecord)
     assert failure.entry == "peak"
     counted = {b.round for b in of(records, BlockRecord)} - {
-        p.dropped for p in of(records, PauseRecord)
+        item.round for item in of(records, SlowdownRecord) if item.dropped
     }
     assert len(counted) == 4
 
@@ -133,6 +146,59 @@ def test_dropped_rounds_are_in_the_file_but_not_in_the_statistics(
     again: list[Record] = []
     execute(plan, device, again.append, lambda _text: None, results, sleep=Sleeps(device))
     assert not of(again, BlockRecord)
+
+
+@pytest.mark.parametrize("cut", ["in the wait", "before the round was judged"])
+def test_a_slow_round_counts_for_nothing_after_an_interruption_either(
+    two_entries: Plan, scripted: Any, tmp_path: Path, cut: str
+) -> None:
+    plan = watching(two_entries)
+    device = scripted(lambda _address, now: 1500 if now >= 2 * BLOCKS_A_ROUND else 1000)
+    path = tmp_path / "results.jsonl"
+
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with ResultsWriter(path, resume=False) as writer:
+
+        def write(record: Record) -> None:
+            if isinstance(record, SlowdownRecord) and cut == "before the round was judged":
+                raise KeyboardInterrupt
+            writer.write(record)
+
+        writer.write(run_record(plan, device, ["run"]))
+        with pytest.raises(KeyboardInterrupt):
+            execute(plan, device, write, lambda _text: None, sleep=interrupted)
+    earlier = read_results(path)
+    device.speed = lambda _address, _now: 1000
+    with ResultsWriter(path, resume=True) as writer:
+        execute(plan, device, writer.write, lambda _text: None, earlier, sleep=Sleeps(device))
+    whole = read_results(path)
+    assert {block.round for block in whole.dropped_blocks} == {2}
+    assert {block.round for block in whole.blocks} == {0, 1, 3, 4}
+
+
+def test_a_case_that_is_slow_from_its_start_is_noticed(two_entries: Plan, scripted: Any) -> None:
+    plan = watching(replace(two_entries, lengths=(8, 16)), blocks=2)
+    first_case = 2 * BLOCKS_A_ROUND
+    device = scripted(lambda _address, now: 1500 if now >= first_case else 1000)
+    slow = of(measured(plan, device, Sleeps(device)), SlowdownRecord)
+    assert {item.length for item in slow} == {16}
+    assert len(slow) == MOST_PAUSES + 2
+
+
+@pytest.mark.parametrize(("cores", "noticed"), [("little", False), ("big", True), ("all", False)])
+def test_the_clocks_of_idle_cores_tell_nothing(
+    two_entries: Plan, scripted: Any, cores: str, noticed: bool
+) -> None:
+    # The big core, 2, is slower from the third round on; the little ones are the same.
+    device = scripted()
+    device.clocks = lambda now: {
+        "0": 1_800_000,
+        "2": 1_200_000 if now >= 2 * BLOCKS_A_ROUND else 1_850_000,
+    }
+    records = measured(watching(two_entries, cores=cores), device, Sleeps(device))
+    assert bool(of(records, SlowdownRecord)) == noticed
 
 
 def test_a_lost_device_stops_the_run_and_condemns_no_artifact(

@@ -112,12 +112,24 @@ def test_the_device_says_what_it_is() -> None:
     assert device.conditions().khz == {}
     assert device.gates((1,), 1) == ()
     assert device.cpus("all") == ()
-    commands = device.dry_run([])
-    assert all("-plugin" in command and "-cpu cortex-a76" in command for command in commands)
+    assert device.targets() >= {"onnx", "executorch"}
     with pytest.raises(InputError, match="Count with --threads 1"):
         device.gates((1, 2), 1)
     with pytest.raises(InputError, match="no cores called big"):
         device.cpus("big")
+
+
+def test_a_dry_run_names_the_runners_that_the_files_need() -> None:
+    device = arm64.EmulatedArm(PROFILES["cortex-a76"])
+    files = [(Path("b/onnx/model.onnx"), 1), (Path("b/onnx/model.onnx.data"), 1)]
+    (command,) = device.dry_run([*files, (Path("b/onnx/other.onnx"), 1)])
+    assert command.endswith("/onnx_runner")
+    assert "-plugin" in command
+    assert "-cpu cortex-a76" in command
+    both = device.dry_run([*files, (Path("b/executorch/model.pte"), 1)])
+    assert both[0] == command
+    assert both[1].endswith("/executorch_runner")
+    assert device.dry_run([]) == ()
 
 
 def test_an_unknown_profile_is_refused() -> None:

@@ -9,9 +9,10 @@ from emulated_programs import needs_cross_compiler
 
 from runtime_bench.emulation import set_up as module
 from runtime_bench.emulation.profiles import PROFILES
-from runtime_bench.emulation.set_up import LIBRARIES, build_plugin, made_from, missing, set_up
+from runtime_bench.emulation.set_up import build_plugin, made_from, missing, set_up
 from runtime_bench.errors import InputError
 from runtime_bench.native import places
+from runtime_bench.native.system_libraries import SYSTEM_LIBRARIES
 
 needs_tools = pytest.mark.skipif(
     any(shutil.which(name) is None for name in (module.EMULATOR, module.CROSS_COMPILER, "gcc")),
@@ -50,7 +51,7 @@ def test_the_guest_has_its_own_processor_and_libraries(folder: Path) -> None:
         guest = places.sysroot() / profile.name
         assert (guest / "proc/cpuinfo").read_text(encoding="ascii") == profile.cpu_information()
         assert (guest / "sys/devices/system/cpu/online").read_text(encoding="ascii") == "0\n"
-        assert all((guest / "lib" / name).is_file() for name in LIBRARIES)
+        assert all((guest / "lib" / name).is_file() for name in SYSTEM_LIBRARIES)
     assert set(made_from()) == {"counter", "guest_cpus", "guest_libraries", "emulator"}
 
 

@@ -1,178 +1,184 @@
 """The gate on instruction counts: what it pairs, what it refuses, and its exit codes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from simulated_runs import PHONE, Simulation, emulated, entry, simulate, write
 
+from runtime_bench.comparison.verdicts import INSTRUCTION_LIMIT
 from runtime_bench.errors import InputError
-from runtime_bench.instruction_gate import TOLERANCE, Outcome, check, run_gate, table
-from runtime_bench.records import (
-    FailureRecord,
-    InstructionsRecord,
-    LoadRecord,
-    Record,
-    RunRecord,
-)
-from runtime_bench.results import Results, ResultsWriter
+from runtime_bench.instruction_gate import run_gate
+from runtime_bench.records import FailureRecord
+from runtime_bench.results import Results
 
 TOTAL = 1_000_000
-MODEL = {"source": "random:tiny", "source_hash": "0" * 64, "layers": 2, "groups": {"query": 4}}
-Totals = tuple[int, ...]
+OURS = entry("e1", sha256="1" * 64, label="ours")
+STOCK = entry("e2", family="bert", recipe="stock", roles=["baseline"], label="stock")
+SAME = {"e1": TOTAL, "e2": TOTAL}
 
 
-def results(
-    totals: dict[str, Totals],
+def counted(
+    totals: Mapping[str, int],
+    entries: Sequence[Mapping[str, Any]] = (OURS, STOCK),
     *,
     profile: str = "cortex-a76",
     length: int = 128,
-    model: dict[str, Any] | None = None,
-    recipe: str = "squeezebert-export",
-    emulator: str = "7.2",
     runtime: str = "1.31.1",
+    emulator: str = "7.2",
     project: str = "0.1",
+    device: Mapping[str, Any] = PHONE,
 ) -> Results:
-    """A run that counted each artifact of ``totals``: path -> totals of its inferences."""
-    bundle = {"folder": "b", "recipe": recipe, "model": MODEL if model is None else model}
-    entries = tuple(
-        {"id": f"e{index}", "label": path, "bundle": bundle, "artifact": {"path": path}}
-        for index, path in enumerate(totals)
+    """A run that counted ``totals`` by entry id, for each three inferences."""
+    plan = Simulation(
+        entries, {}, lengths=(length,), versions={"onnxruntime": runtime}, device=device
     )
+    found = emulated(plan, {name: [total] * 3 for name, total in totals.items()}, profile)
     versions = {"emulator": emulator, "squeezebert-mobile": project}
-    device = {"name": f"arm64:{profile}"}
-    run = RunRecord("", (), device, versions, (length,), (1,), {}, entries, (), ())
-    return Results(
-        run,
-        loads=tuple(
-            LoadRecord(f"e{index}", 1, 0, 0, 0, {"onnxruntime": runtime})
-            for index in range(len(totals))
-        ),
-        instructions=tuple(
-            InstructionsRecord(f"e{index}", length, 1, profile, tuple(map(counts, each)), {})
-            for index, each in enumerate(totals.values())
-        ),
-    )
+    return replace(found, run=replace(found.run, versions=versions))
 
 
-def counts(total: int) -> dict[str, int]:
-    return {"total": total, "dot": 0, "matrix": 0, "fmla": 0, "other": total}
+def gate(folder: Path, now: Results, before: Results) -> tuple[int, str]:
+    return run_gate(write(now, folder / "now.jsonl"), write(before, folder / "before.jsonl"))
+
+
+def changed(item: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
+    """The same artifact, of a model with other ``facts``."""
+    bundle = item["bundle"]
+    return {**item, "bundle": {**bundle, "model": {**bundle["model"], **facts}}}
 
 
 @pytest.mark.parametrize(
-    ("change", "outcome"),
+    ("change", "code", "words"),
     [
-        (0.0, Outcome.SAME),
-        (0.9 * TOLERANCE, Outcome.SAME),
-        (-0.9 * TOLERANCE, Outcome.SAME),
-        (1.1 * TOLERANCE, Outcome.MORE),
-        (-1.1 * TOLERANCE, Outcome.FEWER),
+        (0.0, 0, "exactly as many"),
+        (0.9 * INSTRUCTION_LIMIT, 0, "SAME"),
+        (-0.9 * INSTRUCTION_LIMIT, 0, "SAME"),
+        (1.1 * INSTRUCTION_LIMIT, 1, "MORE instructions than before by over 0.1%"),
+        (-1.1 * INSTRUCTION_LIMIT, 0, "keep the new file as the baseline"),
     ],
 )
-def test_more_instructions_than_the_tolerance_are_found(change: float, outcome: Outcome) -> None:
-    before = results({"onnx/model.onnx": (TOTAL, TOTAL, 2 * TOTAL)})
-    total = round(TOTAL * (1 + change))
-    (verdict,) = check(results({"onnx/model.onnx": (total, total, 1)}), before)
-    assert verdict.outcome is outcome
-    assert verdict.change == pytest.approx(change, abs=1e-6)
+def test_the_limit_is_that_of_compare(tmp_path: Path, change: float, code: int, words: str) -> None:
+    now = counted({**SAME, "e1": round(TOTAL * (1 + change))})
+    found, text = gate(tmp_path, now, counted(SAME))
+    assert found == code
+    assert words in text
+    assert "EMULATED" in text
 
 
-def test_the_tolerance_can_be_chosen() -> None:
-    before, now = results({"m": (TOTAL,)}), results({"m": (TOTAL + TOTAL // 100,)})
-    assert check(now, before)[0].outcome is Outcome.MORE
-    assert check(now, before, 0.02)[0].outcome is Outcome.SAME
-    assert check(now, before, 0.009)[0].outcome is Outcome.MORE
+def test_two_bundles_of_one_source_do_not_hide_each_other(tmp_path: Path) -> None:
+    """``run out/new --baseline out/old``: the subject alone became nine times as long."""
+    new = entry("e1", folder="new", label="new")
+    old = entry("e2", folder="old", label="old", roles=["baseline"])
+    before = counted(SAME, [new, old])
+    code, text = gate(tmp_path, counted({"e1": 9 * TOTAL, "e2": TOTAL}, [new, old]), before)
+    assert code == 1
+    assert "+8,000,000" in text
+    assert gate(tmp_path / "same", counted(SAME, [new, old]), before)[0] == 0
+
+
+def test_two_bundles_with_one_folder_name_are_told_apart_by_their_roles(tmp_path: Path) -> None:
+    new = entry("e1", folder="mnli", label="new")
+    old = entry("e2", folder="mnli", label="old", roles=["baseline"])
+    before = counted(SAME, [new, old])
+    assert gate(tmp_path, counted({"e1": 2 * TOTAL, "e2": TOTAL}, [new, old]), before)[0] == 1
+    # Without roles to tell them apart by, nothing is said of them.
+    twins = [new, {**old, "roles": ["subject"]}]
+    code, text = gate(tmp_path / "twins", counted(SAME, twins), counted(SAME, twins))
+    assert code == 2
+    assert text.count("MISSING") >= 2
+
+
+def test_one_of_two_twins_that_is_gone_is_paired_with_none(tmp_path: Path) -> None:
+    twins = [entry("e1", folder="m", label="one"), entry("e2", folder="m", label="two")]
+    assert gate(tmp_path, counted({"e1": TOTAL}, twins[:1]), counted(SAME, twins))[0] == 2
 
 
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ({"profile": "i8mm"}, "the baseline is of cortex-a76"),
-        ({"runtime": "1.32.0"}, "another version of onnxruntime"),
-        ({"emulator": "8.2"}, "another version of emulator"),
+        ({"profile": "i8mm"}, "arm64:cortex-a76 before, arm64:i8mm after"),
+        ({"runtime": "1.32.0"}, "onnxruntime 1.31.1 -> 1.32.0"),
+        ({"emulator": "8.2"}, "emulator 7.2 -> 8.2"),
     ],
 )
-def test_other_profiles_and_libraries_are_incomparable(other: dict[str, Any], reason: str) -> None:
-    before = results({"m": (TOTAL,)})
-    (verdict,) = check(results({"m": (2 * TOTAL,)}, **other), before)
-    assert verdict.outcome is Outcome.INCOMPARABLE
-    assert verdict.reason == reason
+def test_other_profiles_and_libraries_are_incomparable(
+    tmp_path: Path, other: dict[str, Any], reason: str
+) -> None:
+    now = counted(SAME, **other)
+    code, text = gate(tmp_path, now, counted(SAME))
+    assert code == 2
+    assert reason in " ".join(text.split())
+    assert "make a new baseline" in " ".join(text.split())
 
 
-def test_the_project_and_new_weights_may_change() -> None:
-    before = results({"m": (TOTAL,)})
-    weights = {**MODEL, "source_hash": "1" * 64}
-    (verdict,) = check(results({"m": (TOTAL,)}, project="0.2", model=weights), before)
-    assert verdict.outcome is Outcome.SAME
+def test_the_project_new_weights_and_the_machine_below_may_change(tmp_path: Path) -> None:
+    weights = {"source_hash": "0" * 64, "trained": True}
+    ours = changed({**OURS, "artifact": {**OURS["artifact"], "sha256": "9" * 64}}, **weights)
+    device = {**PHONE, "memory_bytes": 2**30, "extra": {"profile": "p", "description": "new"}}
+    before = {**PHONE, "extra": {"profile": "p", "description": "old"}}
+    now = counted(SAME, [ours, STOCK], project="0.2", device=device)
+    assert gate(tmp_path, now, counted(SAME, device=before))[0] == 0
+
+
+def test_another_architecture_under_the_same_name_is_incomparable(tmp_path: Path) -> None:
+    now = counted(SAME, [changed(OURS, layers=3), STOCK])
+    code, text = gate(tmp_path, now, counted(SAME))
+    assert code == 2
+    assert "The models differ, layers: 12 before, 3 after." in text
 
 
 @pytest.mark.parametrize(
-    "other",
+    "now",
     [
-        {"length": 64},
-        {"recipe": "stock"},
-        {"model": {**MODEL, "layers": 3}},
+        counted({"e2": TOTAL}, [STOCK]),
+        counted({"e2": TOTAL}),  # planned, but neither counted nor failed: cut off
+        counted(SAME, length=32),
+        counted(SAME, [{**OURS, "bundle": {**OURS["bundle"], "recipe": "other"}}, STOCK]),
     ],
+    ids=["left out", "cut off", "another length", "another recipe"],
 )
-def test_what_is_not_the_same_is_not_paired(other: dict[str, Any]) -> None:
-    before = results({"m": (TOTAL,)})
-    with pytest.raises(InputError, match=r"no instruction count of an artifact.*new baseline"):
-        check(results({"m": (TOTAL,)}, **other), before)
+def test_what_is_not_counted_any_more_does_not_pass(tmp_path: Path, now: Results) -> None:
+    code, text = gate(tmp_path, now, counted(SAME))
+    assert code == 2
+    assert "passes no gate" in text
 
 
-def test_what_is_not_counted_now_is_said() -> None:
-    before = results({"m": (TOTAL,), "n": (TOTAL,)})
-    verdicts = check(results({"m": (TOTAL,)}), before)
-    assert [item.outcome for item in verdicts] == [Outcome.SAME, Outcome.MISSING]
-    assert "not counted now" in table(verdicts, TOLERANCE)
+def test_a_case_that_is_not_counted_any_more_does_not_pass(tmp_path: Path) -> None:
+    plan = Simulation([OURS], {}, lengths=(32, 128))
+    before = emulated(plan, {"e1": [TOTAL]})
+    now = replace(before, instructions=before.instructions[:1])
+    code, text = gate(tmp_path, now, before)
+    assert code == 2
+    assert "MISSING: ours, 128 tokens, 1 thread: Only in the run before." in text
 
 
-def write(path: Path, found: Results) -> Path:
-    records: list[Record] = [found.run, *found.loads, *found.instructions, *found.failures]
-    with ResultsWriter(path, resume=False) as writer:
-        for record in records:
-            writer.write(record)
-    return path
-
-
-def gate(tmp_path: Path, now: Results, before: Results) -> tuple[int, str]:
-    return run_gate(write(tmp_path / "now.jsonl", now), write(tmp_path / "before.jsonl", before))
-
-
-def test_the_gate_has_exit_codes_and_a_table(tmp_path: Path) -> None:
-    before = results({"m": (TOTAL,), "n": (TOTAL,)})
-    code, text = gate(tmp_path, results({"m": (TOTAL,), "n": (TOTAL + 20_000,)}), before)
+@pytest.mark.parametrize("length", [None, 128])
+def test_what_failed_now_is_a_regression(tmp_path: Path, length: int | None) -> None:
+    now = counted({"e2": TOTAL})
+    failed = replace(now, failures=(FailureRecord("e1", 1, length, "warm-up", "It is wrong."),))
+    code, text = gate(tmp_path, failed, counted(SAME))
     assert code == 1
-    head, columns, same, more, reason = text.splitlines()
-    assert head == "Instructions per inference (emulated)"
-    assert columns.split() == ["artifact", "tokens", "profile", "before", "now", "change"]
-    assert same.split()[:-1] == ["m", "128", "cortex-a76", "1,000,000", "1,000,000", "+0.00%"]
-    assert more.split() == ["n", "128", "cortex-a76", "1,000,000", "1,020,000", "+2.00%", "MORE"]
-    assert "by over 0.5%" in reason
+    assert "FAILED: ours" in text
+    assert "It is wrong." in text
 
 
-@pytest.mark.parametrize(
-    ("now", "code", "hint"),
-    [
-        ({"totals": {"m": (TOTAL,)}}, 0, ""),
-        ({"totals": {"m": (TOTAL // 2,)}}, 0, "keep the new file as the baseline"),
-        ({"totals": {"m": (TOTAL * 2,)}}, 1, "More instructions"),
-        ({"totals": {"m": (TOTAL,)}, "profile": "i8mm"}, 2, "needs a new baseline"),
-    ],
-)
-def test_exit_codes(tmp_path: Path, now: dict[str, Any], code: int, hint: str) -> None:
-    found, text = gate(tmp_path, results(**now), results({"m": (TOTAL,)}))
-    assert found == code
-    assert hint in text
-
-
-def test_a_failed_artifact_does_not_pass(tmp_path: Path) -> None:
-    now = results({"m": (TOTAL,)})
-    failed = replace(now, failures=(FailureRecord("e1", 1, 128, "warm-up", "Wrong."),))
-    assert gate(tmp_path, failed, results({"m": (TOTAL,), "n": (TOTAL,)}))[0] == 1
+def test_new_artifacts_are_named_and_pass_unless_they_fail(tmp_path: Path) -> None:
+    now, before = counted(SAME), counted({"e1": TOTAL}, [OURS])
+    code, text = gate(tmp_path, now, before)
+    assert code == 0
+    assert "Only in the run after: stock." in text
+    failed = replace(now, failures=(FailureRecord("e2", 1, 128, "count", "It died."),))
+    assert gate(tmp_path / "failed", failed, before)[0] == 1
 
 
 def test_a_baseline_that_is_none_is_said(tmp_path: Path) -> None:
-    now = write(tmp_path / "now.jsonl", results({"m": (TOTAL,)}))
+    now = write(counted(SAME), tmp_path / "now.jsonl")
     with pytest.raises(InputError, match="cannot be read"):
         run_gate(now, tmp_path / "missing.jsonl")
+    timed = write(simulate(Simulation([OURS], {"e1": 20.0}, rounds=2)), tmp_path / "timed.jsonl")
+    with pytest.raises(InputError, match=r"no instruction count.*--device arm64"):
+        run_gate(now, timed)
+    assert run_gate(timed, now)[0] == 2

@@ -177,7 +177,8 @@ def test_a_program_that_fails_says_why_in_one_line() -> None:
 def made(scratch: Path) -> Path:
     folder = scratch / "made"
     folder.mkdir()
-    (folder / "onnx_runner").write_text("new")
+    for name in ("onnx_runner", "executorch_runner"):
+        (folder / name).write_text("new")
     return folder
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from simulated_runs import PHONE, STARTED, Simulation, emulated, entry, simulate
 
-from runtime_bench.devices.base import BenchWarning
 from runtime_bench.labels import cpu_list
 from runtime_bench.records import ConditionsRecord, PauseRecord, StartRecord
 from runtime_bench.report.base import formats
@@ -70,7 +69,8 @@ def phone() -> Results:
     ]
     return replace(
         results,
-        blocks=tuple(blocks),
+        blocks=tuple(block for block in blocks if block.round != 4),
+        dropped_blocks=tuple(block for block in blocks if block.round == 4),
         starts=tuple(starts),
         conditions=(conditions(0, 83.0), conditions(30, 79.0)),
         pauses=(PauseRecord(moment(20), 128, 1, 4, "the clock fell", 12.0, True),),
@@ -99,20 +99,23 @@ def test_clocks_are_medians_of_clusters_and_times_count_from_the_start(content: 
     # A block's second reading is as late as its inferences were long.
     ends = [item.seconds for item in content.conditions.moments if item.celsius == {"cpu-1": 40.0}]
     assert min(ends) == pytest.approx(16 * 0.006, rel=0.2)
+    # Three entries in ten rounds: the one that was dropped shows why.
+    assert len(ends) == 30
 
 
 def test_rounds_and_pauses_keep_their_times(content: Content) -> None:
-    spans = content.conditions.rounds
+    spans = sorted(content.conditions.rounds, key=lambda span: span.start)
     assert [span.round for span in spans] == list(range(10))
     assert [span.start for span in spans] == [2.0 * index for index in range(10)]
     assert all(span.end > span.start for span in spans)
+    assert [span.round for span in spans if span.dropped] == [4]
     (pause,) = content.conditions.pauses
     assert (pause.seconds, pause.waited_s, pause.dropped) == (20, 12, 4)
 
 
 def test_a_dropped_round_is_no_sample(phone: Results, content: Content) -> None:
     assert content.cases[0].rows[0].wall.blocks == 9
-    kept = build_content(replace(phone, pauses=()))
+    kept = build_content(replace(phone, blocks=(*phone.blocks, *phone.dropped_blocks)))
     assert kept.cases[0].rows[0].wall.blocks == 10
 
 
@@ -155,19 +158,15 @@ def test_the_page_plots_clocks_temperatures_and_the_pause(content: Content, phon
     plot = plot[: plot.index("</figure>")]
     for word in ("little cores", "big cores", "battery", "cpu-1", "var(--bad)", "1 time (red)"):
         assert word in plot
+    assert "1 round (hatched) counted for nothing" in plot
+    assert "<pattern" in plot
     assert not re.findall(r"#0[1-9]0[1-9]0[1-9]", page)
-    calm = formats()["html"].render(build_content(replace(phone, pauses=())))
+    smooth = replace(phone, pauses=(), dropped_blocks=())
+    calm = formats()["html"].render(build_content(smooth))
     calm = calm[calm.index("Clocks and temperatures") :]
-    assert "var(--bad)" not in calm[: calm.index("</figure>")]
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [("fixed-performance", "the phone has none"), ("clocks-unread", "could not be read back")],
-)
-def test_a_warning_tells_the_fixed_performance_mode(phone: Results, code: str, words: str) -> None:
-    warned = replace(phone.run, warnings=(BenchWarning(code, "It.", "So."),))
-    assert words in flat(build_content(replace(phone, run=warned)), "terminal")
+    calm = calm[: calm.index("</figure>")]
+    assert "var(--bad)" not in calm
+    assert "hatched" not in calm
 
 
 def test_nothing_is_said_that_was_not_told() -> None:

@@ -1,5 +1,6 @@
 #include "arrays.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -57,7 +58,8 @@ json describe_outputs(const std::vector<Output>& outputs) {
     bool finite = true;
     for (float value : output.values) finite = finite && std::isfinite(value);
     json values = json::array();
-    for (size_t i = 0; finite && i < output.values.size() && i < kOutputValues; ++i) {
+    const size_t step = std::max<size_t>(1, (output.values.size() + kOutputValues - 1) / kOutputValues);
+    for (size_t i = 0; finite && i < output.values.size(); i += step) {
       values.push_back(static_cast<double>(output.values[i]));
     }
     described[output.name] = {

@@ -8,6 +8,7 @@ import pytest
 from tiny_bundles import write_bundle
 
 from runtime_bench import schedule
+from runtime_bench.adb import readiness
 from runtime_bench.adb.client import Adb
 from runtime_bench.devices import adb as adb_device
 from runtime_bench.native import places
@@ -71,6 +72,7 @@ def bench(
     monkeypatch.setattr(adb_device, "_LOOKS", 1)
     monkeypatch.setattr(adb_device, "_LOAD_SECONDS", 0.01)
     monkeypatch.setattr(schedule, "PAUSE_STEP", 0.01)
+    monkeypatch.setattr(readiness, "_SETTLING", 0)
     compute = RightAnswers.of
 
     def answers(self: RightAnswers, entry: Entry) -> Mapping[int, Any]:

@@ -14,19 +14,13 @@ NANOSECONDS = 1e-6  # to milliseconds
 def counted_blocks(results: Results, length: int, threads: int) -> dict[str, list[BlockRecord]]:
     """The blocks of one case by entry id.
 
-    Rounds that were measured again (the device had slowed down) do not count, and timings of an
-    emulated device are none: the emulator's speed is not the device's.
+    Timings of an emulated device are none: the emulator's speed is not the device's.
     """
     if results.run.device["emulated"]:
         return {}
-    dropped = {
-        pause.dropped
-        for pause in results.pauses
-        if (pause.length, pause.threads) == (length, threads)
-    }
     found: dict[str, list[BlockRecord]] = {}
     for block in results.blocks:
-        if (block.length, block.threads) == (length, threads) and block.round not in dropped:
+        if (block.length, block.threads) == (length, threads):
             found.setdefault(block.entry, []).append(block)
     return found
 
