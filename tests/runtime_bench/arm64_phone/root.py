@@ -10,7 +10,6 @@ from pathlib import Path
 
 # The first Debian with adbd for arm64.
 RELEASE = "trixie"
-MIRROR = "http://deb.debian.org/debian"
 PACKAGES = ("adbd", "mksh", "toybox")
 EMULATOR = "usr/bin/qemu-aarch64-static"
 # What Android's toybox has too, as far as this project asks for it.
@@ -65,7 +64,7 @@ def _download(folder: Path) -> list[Path]:
         (folder / name).mkdir(parents=True)
     (folder / "state/status").touch()
     key = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    (folder / "sources.list").write_text(f"deb [signed-by={key}] {MIRROR} {RELEASE} main\n")
+    (folder / "sources.list").write_text(f"deb [signed-by={key}] {_archive()} {RELEASE} main\n")
     settings = folder / "apt.conf"
     settings.write_text(_APT.format(folder=folder))
     for command in (
@@ -74,6 +73,16 @@ def _download(folder: Path) -> list[Path]:
     ):
         _run(["env", f"APT_CONFIG={settings}", "apt-get", "-q", *command])
     return sorted((folder / "cache/archives").glob("*.deb"))
+
+
+def _archive() -> str:
+    """Where apt has the machine's own release from: the other releases lie there, too."""
+    form = ["--no-release-info", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"]
+    for line in _run(["apt-get", "indextargets", *form]).splitlines():
+        release, _, address = line.partition(" ")
+        if "-" not in release:  # not the updates of one
+            return address
+    raise OSError("apt knows no archive")
 
 
 def _furnish(root: Path) -> None:
@@ -92,5 +101,7 @@ def _furnish(root: Path) -> None:
     properties.chmod(0o755)
 
 
-def _run(command: list[str], cwd: Path | None = None) -> None:
-    subprocess.run(command, cwd=cwd, check=True, capture_output=True, timeout=300)
+def _run(command: list[str], cwd: Path | None = None) -> str:
+    return subprocess.run(
+        command, cwd=cwd, check=True, capture_output=True, text=True, timeout=300
+    ).stdout
