@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_adb import FakeAdb, write_adb
 from tiny_bundles import write_bundle
 from tiny_programs import tiny_program
 
@@ -165,3 +166,15 @@ def scripted() -> type[ScriptedDevice]:
 @pytest.fixture
 def runner_error() -> RunnerError:
     return RunnerError("The runner was ended by SIGKILL.", "Try again.")
+
+
+@pytest.fixture
+def fake_adb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeAdb:
+    """Puts a shell script in adb's place; gives the file that its commands are written to."""
+
+    def write(script: str) -> Path:
+        log = write_adb(tmp_path / "fake", script)
+        monkeypatch.setenv("PATH", f"{log.parent}:/usr/bin:/bin")
+        return log
+
+    return write
