@@ -1,4 +1,4 @@
-"""Short names of the entries, derived from the manifest, so that every ratio can name both ends."""
+"""Short names: of entries, so that every ratio can name both of its ends, and of cores."""
 
 from collections import Counter
 from collections.abc import Sequence

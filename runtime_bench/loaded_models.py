@@ -38,25 +38,9 @@ class LoadedModels:
     def holds(self, entry: Entry) -> bool:
         return entry.id in self._held
 
-    def open(self, entry: Entry, threads: int, *, cold: bool = False) -> Answer:
-        """Start a runner for the entry and load its model; its answer to ``load``."""
-        address = self._address(entry)
-        runner = self._device.start(entry.target, self._settings.step_limit)
-        self._held[entry.id] = _Holding(entry, runner)
-        command = {"command": "load", "model": address, "threads": threads}
-        answer = self._request(entry, {**command, "cpus": list(self._cpus), "cold": cold})
-        got = tuple(answer.get("cpus_got", ()))
-        if self._cpus and set(got) != set(self._cpus):
-            raise RunnerError(
-                f"Its process asked for {cpu_list(self._cpus)} of the cores and got "
-                f"{cpu_list(got) or 'none'}.",
-                "Measure on all cores: --cores all",
-            )
-        return answer
-
     def load(self, entry: Entry, threads: int) -> LoadRecord:
         """Open the model for the run."""
-        answer = self.open(entry, threads)
+        answer = self._open(entry, threads)
         runner = self._held[entry.id].runner
         return LoadRecord(
             entry=entry.id,
@@ -71,7 +55,7 @@ class LoadedModels:
 
     def start(self, entry: Entry, case: Case, repeat: int, cold: bool) -> StartRecord:
         """Open the model and run it once; ``release`` it after that."""
-        loaded = self.open(entry, case.threads, cold=cold)
+        loaded = self._open(entry, case.threads, cold=cold)
         first = self._prepare(entry, case)
         return StartRecord(
             entry=entry.id,
@@ -156,6 +140,22 @@ class LoadedModels:
                 address = self._device.stage(entry.bundle.folder, entry.artifact.path, files)
             self._addresses[entry.id] = address
         return self._addresses[entry.id]
+
+    def _open(self, entry: Entry, threads: int, *, cold: bool = False) -> Answer:
+        """Start a runner for the entry and load its model; its answer to ``load``."""
+        address = self._address(entry)
+        runner = self._device.start(entry.target, self._settings.step_limit)
+        self._held[entry.id] = _Holding(entry, runner)
+        command = {"command": "load", "model": address, "threads": threads}
+        answer = self._request(entry, {**command, "cpus": list(self._cpus), "cold": cold})
+        got = tuple(answer.get("cpus_got", ()))
+        if self._cpus and set(got) != set(self._cpus):
+            raise RunnerError(
+                f"Its process asked for {cpu_list(self._cpus)} of the cores and got "
+                f"{cpu_list(got) or 'none'}.",
+                "Measure on all cores: --cores all",
+            )
+        return answer
 
     def _prepare(self, entry: Entry, case: Case) -> Answer:
         """The first run of the golden input, whose outputs must be finite and right."""

@@ -21,7 +21,7 @@ from runtime_bench.progress import Progress, say
 from runtime_bench.records import Record
 from runtime_bench.report.base import choose_formats
 from runtime_bench.report.content import build_content
-from runtime_bench.results import Results, ResultsWriter, already_there, read_results
+from runtime_bench.results import ResultsWriter, already_there, read_results
 
 INTERRUPTED = 130
 
@@ -170,10 +170,10 @@ def _measure(
     try:
         return _recorded(job, options, command, show, written.append)
     except KeyboardInterrupt:
-        say(f"squeezebert-bench: {job.title}Interrupted; {_kept(job, options, written)}")
+        say(f"squeezebert-bench: {job.title}Interrupted; {_kept(job, written)}")
         return INTERRUPTED
     except DeviceError as error:
-        kept = _kept(job, options, written)
+        kept = _kept(job, written)
         raise DeviceError(error.message, f"{error.next_step} {kept}") from None
     finally:
         job.device.end()
@@ -223,20 +223,16 @@ def _recorded(
     return 1 if failed else 0
 
 
-def _kept(job: _Job, options: argparse.Namespace, written: Sequence[Record]) -> str:
+def _kept(job: _Job, written: Sequence[Record]) -> str:
     """What is in the results file of an interrupted run, and how to go on."""
-    if not written and not options.resume:
+    if not written and not job.path.exists():
         return "nothing was measured yet."
     results = read_results(job.path)
     kept = len(results.blocks) + len(results.instructions)
-    what = "counts" if _counted_only(results) else "blocks"
+    what = "counts" if "profile" in results.run.device["extra"] else "blocks"
     return (
         f"{kept} finished {what} are kept in {job.path}. Go on with the same command and --resume."
     )
-
-
-def _counted_only(results: Results) -> bool:
-    return "profile" in results.run.device["extra"]
 
 
 def _show(jobs: Sequence[_Job], as_json: bool) -> None:

@@ -137,7 +137,7 @@ def test_headers_from_a_debian_archive_need_their_hash(
     def apt(command: list[str], *_: str) -> str:
         asked.append(command)
         if command[1] == "indextargets":
-            return "http://one/debian/\nhttp://two/debian/\n"
+            return "http://one/archive/\nhttp://two/archive/\n"
         if command[2].startswith("http://one/"):
             raise InputError("not there", "next")
         Path(command[3]).write_bytes(b"changed on the way")
@@ -150,7 +150,7 @@ def test_headers_from_a_debian_archive_need_their_hash(
         download.fetch_onnxruntime_headers(pins.ONNXRUNTIME_HEADERS, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert [command[2] for command in asked[1:]] == [
-        f"http://{host}/debian/{pins.ONNXRUNTIME_HEADERS.path}" for host in ("one", "two")
+        f"http://{host}/archive/{pins.ONNXRUNTIME_HEADERS.path}" for host in ("one", "two")
     ]
 
 

@@ -2,21 +2,19 @@
 
 import json
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from native_processes import (
     LIMIT,
-    TARGETS,
     inputs,
     load,
     needs_native,
     prepare,
     run,
     start,
-    write_models,
 )
 from tiny_bundles import tiny_model
 
@@ -26,29 +24,6 @@ from runtime_bench.runners.executorch_program import ProgramModel
 from runtime_bench.runners.native import EXECUTABLES
 
 pytestmark = needs_native
-
-
-@pytest.fixture
-def models(tmp_path: Path, tiny_pte: bytes) -> Mapping[str, Path]:
-    return write_models(tmp_path, tiny_pte)
-
-
-@pytest.fixture(params=TARGETS)
-def target(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def runner(target: str) -> Iterator[LocalRunner]:
-    started = start(target)
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def loaded(runner: LocalRunner, target: str, models: Mapping[str, Path]) -> LocalRunner:
-    load(runner, models[target])
-    return runner
 
 
 COMMANDS_THAT_FAIL: list[tuple[Any, str]] = [
