@@ -1,0 +1,80 @@
+package org.squeezebert.core.bundle
+
+import kotlinx.serialization.json.JsonArray
+import kotlinx.serialization.json.JsonElement
+import kotlinx.serialization.json.JsonNull
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.booleanOrNull
+import kotlinx.serialization.json.intOrNull
+import kotlinx.serialization.json.longOrNull
+
+/** A JSON document is not as it must be; [message] names the place: "model.layers is missing". */
+internal class JsonProblem(message: String) : Exception(message)
+
+/** The fields of a JSON object at [where], each of the kind that is asked for or a [JsonProblem]. */
+internal class JsonFields(private val value: JsonObject, private val where: String = "") {
+
+    fun text(name: String): String =
+        textOf(required(name)) ?: throw JsonProblem("${place(name)} is no text")
+
+    fun textOrNull(name: String): String? =
+        if (isAbsent(name)) null else text(name)
+
+    fun flag(name: String): Boolean =
+        primitive(name)?.takeUnless { it.isString }?.booleanOrNull
+            ?: throw JsonProblem("${place(name)} is neither true nor false")
+
+    fun flagOrNull(name: String): Boolean? = if (isAbsent(name)) null else flag(name)
+
+    fun integer(name: String): Int =
+        primitive(name)?.takeUnless { it.isString }?.intOrNull
+            ?: throw JsonProblem("${place(name)} is no integer")
+
+    fun count(name: String): Int =
+        integer(name).also { if (it < 1) throw JsonProblem("${place(name)} is less than 1") }
+
+    fun size(name: String): Long {
+        val size = primitive(name)?.takeUnless { it.isString }?.longOrNull
+            ?: throw JsonProblem("${place(name)} is no integer")
+        if (size < 0) throw JsonProblem("${place(name)} is negative")
+        return size
+    }
+
+    fun fields(name: String): JsonFields =
+        JsonFields(
+            required(name) as? JsonObject ?: throw JsonProblem("${place(name)} is no object"),
+            place(name),
+        )
+
+    fun fieldsOrNull(name: String): JsonFields? = if (isAbsent(name)) null else fields(name)
+
+    fun array(name: String): JsonArray =
+        required(name) as? JsonArray ?: throw JsonProblem("${place(name)} is no array")
+
+    fun texts(name: String): List<String> = array(name).mapIndexed { index, element ->
+        textOf(element) ?: throw JsonProblem("${place(name)}[$index] is no text")
+    }
+
+    fun objects(name: String): List<JsonFields> = array(name).mapIndexed { index, element ->
+        val place = "${place(name)}[$index]"
+        JsonFields(element as? JsonObject ?: throw JsonProblem("$place is no object"), place)
+    }
+
+    fun integers(): Map<String, Int> = value.keys.associateWith(::integer)
+
+    /** Whether the field is missing or null. */
+    fun isAbsent(name: String): Boolean = value[name].let { it == null || it is JsonNull }
+
+    fun names(): Set<String> = value.keys
+
+    fun place(name: String): String = if (where.isEmpty()) name else "$where.$name"
+
+    private fun required(name: String): JsonElement =
+        value[name] ?: throw JsonProblem("${place(name)} is missing")
+
+    private fun primitive(name: String): JsonPrimitive? = required(name) as? JsonPrimitive
+
+    private fun textOf(element: JsonElement): String? =
+        (element as? JsonPrimitive)?.takeIf { it.isString }?.content
+}
