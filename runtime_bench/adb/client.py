@@ -203,8 +203,11 @@ def parse_listings(text: str) -> tuple[Listing, ...]:
     return tuple(found)
 
 
-def choose(listings: Sequence[Listing], serial: str) -> Listing:
-    """The phone ``serial``, or the only one where ``serial`` is empty; raises InputError."""
+def choose(listings: Sequence[Listing], serial: str, kind: str = "adb") -> Listing:
+    """The phone ``serial``, or the only one where ``serial`` is empty; raises InputError.
+
+    ``kind`` of device: what the user writes before the serial.
+    """
     if serial:
         for listing in listings:
             if listing.serial == serial:
@@ -225,6 +228,6 @@ def choose(listings: Sequence[Listing], serial: str) -> Listing:
         )
         raise InputError(
             f"{len(listings)} phones are connected: {names}.",
-            f"Choose one, for example with: --device adb:{listings[0].serial}",
+            f"Choose one, for example with: --device {kind}:{listings[0].serial}",
         )
     return listings[0]

@@ -3,42 +3,31 @@
 ``adb:SERIAL@HOST:PORT`` is a phone at the adb server of another host.
 """
 
-import contextlib
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from runtime_bench.adb import energy, presence, probe, staging
-from runtime_bench.adb.client import SHELL_V2, Adb, choose, parse_address
-from runtime_bench.adb.conditions import read_battery, read_conditions, read_snapshot
+from runtime_bench.adb.client import Adb, choose
+from runtime_bench.adb.conditions import read_battery
 from runtime_bench.adb.dry_run import commands
-from runtime_bench.adb.failures import lost, too_old, unusable
-from runtime_bench.adb.phone_gates import PhoneState, phone_warnings
+from runtime_bench.adb.failures import too_old
+from runtime_bench.adb.handset import Handset, open_phone
 from runtime_bench.adb.runner import PhoneRunner, kill_text, start_text
 from runtime_bench.adb.runner_set import RunnerSet, find_runners
-from runtime_bench.adb.visit import Visit
 from runtime_bench.devices.base import (
     BenchWarning,
     Conditions,
     Device,
-    Fingerprint,
-    Snapshot,
-    Usual,
 )
-from runtime_bench.errors import BenchError, DeviceError, InputError, RunnerError
+from runtime_bench.errors import BenchError, InputError, RunnerError
 from runtime_bench.runners.client import Runner
 from runtime_bench.runners.native import write_peak_model
 
 KIND = "adb"
 # The first Android whose adb tells exit codes (7.0), by shell protocol 2.
 _OLDEST_SDK = 24
-# Looks at a phone that vanished, a second apart: after adb's server was restarted, a phone comes
-# back within a few.
-_LOOKS = 5
-# Seconds over which other load is counted before a run.
-_LOAD_SECONDS = 0.5
 
 
 def find() -> list[Device]:
@@ -48,7 +37,7 @@ def find() -> list[Device]:
         listings = adb.listings()
     except BenchError:
         return []
-    return [PhoneDevice(adb.of(listing.serial), listing.serial) for listing in listings]
+    return [PhoneDevice(adb.of(item.serial), f"{KIND}:{item.serial}") for item in listings]
 
 
 def missing() -> str:
@@ -66,36 +55,20 @@ def open_device(address: str) -> Device:
     Raises InputError where it is not there or its Android is too old, DeviceError where it cannot
     be used as it is now.
     """
-    serial, server = parse_address(address)
-    adb = Adb(server)
-    chosen = choose(adb.listings(), serial)
-    if (error := unusable(chosen.serial, chosen.state)) is not None:
-        raise error
-    phone = adb.of(chosen.serial)
-    if SHELL_V2 not in phone.features():
-        raise too_old(chosen.serial, None)
-    return PhoneDevice(phone, address or chosen.serial)
+    return PhoneDevice(*open_phone(address, KIND))
 
 
-class PhoneDevice(Device):
-    """A phone."""
+class PhoneDevice(Handset):
+    """A phone on which the native runners compute."""
 
-    usual = Usual(pause_limit=300.0, starts=3)
-
-    def __init__(self, adb: Adb, address: str) -> None:
-        self.name = f"{KIND}:{address}"
-        self._adb = adb
-        self._visit = Visit(adb)
+    def __init__(self, adb: Adb, name: str) -> None:
+        super().__init__(adb, name)
         self._folder = self._visit.folder
-        self._known: probe.Phone | None = None
         self._meter: Mapping[str, str] = {}
         self._fed = False
         self._staged = 0
         self._started = 0
         self._runners_there = False
-
-    def fingerprint(self) -> Fingerprint:
-        return probe.fingerprint(self._phone())
 
     def versions(self) -> Mapping[str, str]:
         runners = find_runners()
@@ -124,7 +97,7 @@ class PhoneDevice(Device):
         return commands(self._adb, self._folder, self._runners(), [file for file, _ in files])
 
     def begin(self) -> tuple[BenchWarning, ...]:
-        warnings = self._visit.begin()
+        warnings = super().begin()
         battery = read_battery(self._adb)
         self._fed = energy.fed(battery)
         self._meter, unknown = energy.choose_meter(self._adb, battery)
@@ -133,7 +106,7 @@ class PhoneDevice(Device):
     def end(self) -> None:
         self._runners_there = False
         self._meter = {}
-        self._visit.end()
+        super().end()
 
     def stage(self, folder: Path, path: str, files: Sequence[str]) -> str:
         self._visit.refresh()
@@ -174,57 +147,18 @@ class PhoneDevice(Device):
             self.check_alive,
         )
 
-    def check_alive(self) -> None:
-        for look in range(_LOOKS):
-            if look:
-                time.sleep(1)
-            with contextlib.suppress(DeviceError):
-                self._adb.require_usable()
-                return
-        raise lost(f"The phone {self._serial}")
-
     def power_meter(self) -> Mapping[str, str]:
         """Chosen in ``begin``; empty while a cable feeds the phone, as ``conditions`` saw last."""
         return {} if self._fed else self._meter
 
-    def snapshot(self) -> Snapshot:
-        return read_snapshot(self._adb)
-
     def conditions(self) -> Conditions:
-        self._visit.refresh()
         battery = read_battery(self._adb)
         self._fed = energy.fed(battery)
-        return read_conditions(self._adb, battery)
+        return self._conditions(battery)
 
     def gates(self, threads: Sequence[int], memory_bytes: int) -> tuple[BenchWarning, ...]:
-        phone, adb = self._phone(), self._adb
-        before = self.snapshot()
-        time.sleep(_LOAD_SECONDS)
-        after = self.snapshot()
-        state = PhoneState(
-            serial=self._serial,
-            conditions=self.conditions(),
-            cores=phone.cores,
-            emulated=phone.emulated,
-            fixed=self._visit.fixed,
-            limit_khz=probe.parse_by_cpu(adb.shell(probe.frequencies("scaling_max_freq")).output),
-            maximum_khz=probe.parse_by_cpu(adb.shell(probe.frequencies("cpuinfo_max_freq")).output),
-            other_load=_load(before, after),
-            free_memory_bytes=probe.parse_memory(
-                adb.shell(probe.MEMORY_INFO).output, "MemAvailable"
-            ),
-        )
         missing = () if find_runners() else (_NO_RUNNERS,)
-        return (*missing, *phone_warnings(state, threads, memory_bytes))
-
-    @property
-    def _serial(self) -> str:
-        return self._adb.serial or self.name
-
-    def _phone(self) -> probe.Phone:
-        if self._known is None:
-            self._known = probe.read_phone(self._adb)
-        return self._known
+        return (*missing, *super().gates(threads, memory_bytes))
 
     def _runners(self) -> RunnerSet:
         runners = find_runners()
@@ -250,13 +184,6 @@ class PhoneDevice(Device):
         """The bytes of earlier runs, which ``begin`` removes."""
         dead = presence.other_runs(self._adb, self._folder).dead
         return presence.occupied_bytes(self._adb, dead)
-
-
-def _load(before: Snapshot, after: Snapshot) -> float | None:
-    """Cores kept busy between two snapshots; None where one of them does not tell."""
-    if before.busy is None or after.busy is None:
-        return None
-    return (after.busy - before.busy) / (after.at - before.at)
 
 
 _NO_RUNNERS = BenchWarning(

@@ -11,7 +11,7 @@ from adb_daemon.phone import Phone
 from adb_daemon.runners import write_runners
 
 from runtime_bench import cli
-from runtime_bench.adb import readiness
+from runtime_bench.adb import handset, readiness
 from runtime_bench.devices import adb as kind
 from runtime_bench.devices.base import Conditions, Device
 from runtime_bench.errors import DeviceError, InputError, RunnerError
@@ -39,8 +39,8 @@ def surroundings(tmp_path: Path, server: AdbServer, monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(name, raising=False)
     write_runners(tmp_path / "native/aarch64")
     monkeypatch.setattr(places, "folder", lambda: tmp_path / "native")
-    monkeypatch.setattr(kind, "_LOOKS", 1)
-    monkeypatch.setattr(kind, "_LOAD_SECONDS", 0.01)
+    monkeypatch.setattr(handset, "_LOOKS", 1)
+    monkeypatch.setattr(handset, "_LOAD_SECONDS", 0.01)
     monkeypatch.setattr(readiness, "_SETTLING", 0)
 
 

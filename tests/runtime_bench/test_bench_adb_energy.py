@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from adb_daemon.memory import MemoryPhone
 
+from runtime_bench.adb import handset
 from runtime_bench.adb.client import ShellResult
-from runtime_bench.devices import adb as kind
 from runtime_bench.devices.adb import PhoneDevice
 from runtime_bench.native import places
 
@@ -14,7 +14,7 @@ from runtime_bench.native import places
 @pytest.fixture(autouse=True)
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "folder", lambda: tmp_path / "native")
-    monkeypatch.setattr(kind, "_LOAD_SECONDS", 0.001)
+    monkeypatch.setattr(handset, "_LOAD_SECONDS", 0.001)
 
 
 UNPLUGGED = "  AC powered: false\n  USB powered: false\n  status: 3\n  level: 85\n  scale: 100\n"
@@ -40,7 +40,7 @@ def test_a_meter_that_tells_what_no_phone_draws_is_dropped(
     phone.answers["dumpsys battery"] = ShellResult(0, UNPLUGGED, "")
     phone.answers["current_now"] = ShellResult(0, microamperes + "\n", "")
     phone.answers["voltage_now"] = ShellResult(0, microvolts + "\n", "")
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     found = [item for item in device.begin() if item.code == "energy-unknown"]
     assert bool(device.power_meter()) is told
     assert [" W, which is not between" in item.message for item in found] == [True] * (not told)
@@ -52,7 +52,7 @@ def test_energy_is_not_measured_while_the_phone_is_fed() -> None:
     phone.answers["dumpsys battery"] = ShellResult(0, UNPLUGGED, "")
     phone.answers["current_now"] = ShellResult(0, "-412000\n", "")
     phone.answers["voltage_now"] = ShellResult(0, "4200000\n", "")
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     device.begin()
     meter = device.power_meter()
     assert meter
@@ -77,7 +77,7 @@ def test_other_load_needs_two_readings(
     told: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phone = MemoryPhone()
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     readings = iter([STATISTICS if index in told else ShellResult(1, "", "") for index in (0, 1)])
     shell = phone.shell
 
@@ -92,7 +92,7 @@ def test_other_load_needs_two_readings(
 
 def test_a_phone_that_does_not_tell_its_load() -> None:
     phone = MemoryPhone()
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     assert (device.snapshot().busy, device.snapshot().stolen) == (None, None)
     phone.answers["/proc/stat"] = STATISTICS
     assert (device.snapshot().busy, device.snapshot().stolen) == (10.0, 0.07)

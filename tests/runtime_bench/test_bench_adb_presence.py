@@ -24,7 +24,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_run_that_lives_is_left_alone() -> None:
     phone = MemoryPhone()
-    first, second = PhoneDevice(phone, "1A"), PhoneDevice(phone, "1A")
+    first, second = PhoneDevice(phone, "adb:1A"), PhoneDevice(phone, "adb:1A")
     first.begin()
     (folder,) = phone.folders
     way_out = rf"process {os.getpid()} of .*adb -s 1A shell 'rm {folder}/measured_by'"
@@ -51,7 +51,7 @@ def marked(host: str, at: str, lock: str) -> MemoryPhone:
 )
 def test_a_run_of_another_host_lives_while_it_says_so(age: int, lives: bool) -> None:
     phone = marked("elsewhere", str(1_000_000 - age), "/tmp/squeezebert-bench-x.lock")
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     if lives:
         with pytest.raises(GateError, match="process 42 of elsewhere"):
             device.begin()
@@ -78,7 +78,7 @@ def test_a_run_of_this_host_lives_while_it_holds_its_lock(tmp_path: Path) -> Non
 
 def test_a_run_that_goes_on_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     phone = MemoryPhone()
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     device.begin()
     (folder,) = phone.folders
     phone.clock += 500
@@ -125,7 +125,7 @@ def test_what_earlier_runs_hold_counts_as_free(tmp_path: Path) -> None:
     phone.answers["getprop"] = ShellResult(0, "[ro.product.cpu.abilist]: [arm64-v8a]", "")
     phone.answers["df -k"] = ShellResult(0, "Filesystem 1K Used Free\ndm-8 9000000 0 100000", "")
     files = [(tmp_path / "model.onnx", 200_000_000)]
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     with pytest.raises(InputError, match="277 MB are needed"):
         device.check(files)
     phone.answers["du -sk"] = ShellResult(0, f"300000\t{LEFT}\n", "")

@@ -40,7 +40,7 @@ def unset() -> MemoryPhone:
 
 
 def next_run_restores(phone: MemoryPhone) -> bool:
-    later = PhoneDevice(phone, "1A")
+    later = PhoneDevice(phone, "adb:1A")
     later.begin()
     assert phone.settings[STAY_ON] == "15"
     assert phone.fixed
@@ -54,7 +54,7 @@ def test_begin_is_interrupted_at_each_call(make: Callable[[], MemoryPhone], name
     error, after, ever = INTERRUPTIONS[name]
     for number in itertools.count(1):
         phone = make()
-        device = PhoneDevice(phone, "1A")
+        device = PhoneDevice(phone, "adb:1A")
         with phone.trouble(number, error, after=after, ever=ever) as happened:
             with contextlib.suppress(KeyboardInterrupt, DeviceError):
                 device.begin()
@@ -80,7 +80,7 @@ def test_end_is_interrupted_at_each_call(
     error, after, ever = INTERRUPTIONS[name]
     for number in itertools.count(1):
         phone = make()
-        device = PhoneDevice(phone, "1A")
+        device = PhoneDevice(phone, "adb:1A")
         device.begin()
         with phone.trouble(number, error, after=after, ever=ever) as happened:
             with contextlib.suppress(KeyboardInterrupt):
@@ -97,7 +97,7 @@ def test_end_is_interrupted_at_each_call(
 
 def test_one_step_that_fails_does_not_keep_the_others_from_being_done() -> None:
     phone = MemoryPhone()
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     device.begin()
     with phone.trouble(1, GONE):
         device.end()
@@ -106,7 +106,7 @@ def test_one_step_that_fails_does_not_keep_the_others_from_being_done() -> None:
 
 def test_what_stays_is_said_with_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     phone = MemoryPhone()
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     device.begin()
     (folder,) = phone.folders
     capsys.readouterr()
@@ -136,7 +136,7 @@ def test_what_the_phone_refuses_to_put_back_is_said(
     capsys: pytest.CaptureFixture[str], part: str, kept: str
 ) -> None:
     phone = MemoryPhone()
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     device.begin()
     phone.answers[part] = ShellResult(1, "", "Permission denied")
     device.end()
@@ -152,7 +152,7 @@ def test_what_the_phone_refuses_to_put_back_is_said(
 def test_a_phone_that_cannot_write_down_is_not_changed() -> None:
     phone = MemoryPhone()
     phone.answers["stay_on_before"] = ShellResult(1, "", "sh: No space left on device")
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     with pytest.raises(RunnerError, match="no space left"):
         device.begin()
     assert phone.as_before()
@@ -163,7 +163,7 @@ def test_a_phone_that_cannot_write_down_is_not_changed() -> None:
 def test_a_phone_that_has_no_fixed_performance_mode_is_not_told_to_leave_it() -> None:
     phone = MemoryPhone()
     phone.answers["mode-enabled"] = ShellResult(255, "", "Unknown command")
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     assert "fixed-performance" in [item.code for item in device.begin()]
     device.end()
     assert not [text for text in phone.asked if "mode-enabled false" in text]
@@ -175,7 +175,7 @@ def test_a_mode_that_may_never_have_been_on_may_be_refused(
     phone = after_a_crash()
     phone.fixed = False
     phone.answers["mode-enabled"] = ShellResult(255, "", "Unknown command")
-    device = PhoneDevice(phone, "1A")
+    device = PhoneDevice(phone, "adb:1A")
     with phone.trouble(9, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
         device.begin()
     device.end()

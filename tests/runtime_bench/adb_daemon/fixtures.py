@@ -8,9 +8,8 @@ import pytest
 from tiny_bundles import write_bundle
 
 from runtime_bench import schedule
-from runtime_bench.adb import readiness
+from runtime_bench.adb import handset, readiness
 from runtime_bench.adb.client import Adb
-from runtime_bench.devices import adb as adb_device
 from runtime_bench.native import places
 from runtime_bench.plan import Entry
 from runtime_bench.right_answers import RightAnswers
@@ -69,8 +68,8 @@ def bench(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(places, "folder", lambda: phone_runners)
     # Patience that a test need not have.
-    monkeypatch.setattr(adb_device, "_LOOKS", 1)
-    monkeypatch.setattr(adb_device, "_LOAD_SECONDS", 0.01)
+    monkeypatch.setattr(handset, "_LOOKS", 1)
+    monkeypatch.setattr(handset, "_LOAD_SECONDS", 0.01)
     monkeypatch.setattr(schedule, "PAUSE_STEP", 0.01)
     monkeypatch.setattr(readiness, "_SETTLING", 0)
     compute = RightAnswers.of
