@@ -56,6 +56,11 @@ internal class JsonFields(private val value: JsonObject, private val where: Stri
         textOf(element) ?: throw JsonProblem("${place(name)}[$index] is no text")
     }
 
+    fun integerList(name: String): List<Int> = array(name).mapIndexed { index, element ->
+        (element as? JsonPrimitive)?.takeUnless { it.isString }?.intOrNull
+            ?: throw JsonProblem("${place(name)}[$index] is no integer")
+    }
+
     fun objects(name: String): List<JsonFields> = array(name).mapIndexed { index, element ->
         val place = "${place(name)}[$index]"
         JsonFields(element as? JsonObject ?: throw JsonProblem("$place is no object"), place)
@@ -65,8 +70,6 @@ internal class JsonFields(private val value: JsonObject, private val where: Stri
 
     /** Whether the field is missing or null. */
     fun isAbsent(name: String): Boolean = value[name].let { it == null || it is JsonNull }
-
-    fun names(): Set<String> = value.keys
 
     fun place(name: String): String = if (where.isEmpty()) name else "$where.$name"
 
