@@ -49,7 +49,7 @@ class RecordFile(private val file: File) {
         } catch (error: IOException) {
             throw UserError(
                 "The results cannot be written to ${file.name}: ${error.message}.",
-                "Free some storage, then go on with the benchmark: nothing measured before is lost.",
+                "Free some storage, then go on: nothing that was measured before is lost.",
                 error,
             )
         }

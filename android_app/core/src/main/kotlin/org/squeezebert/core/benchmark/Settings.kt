@@ -12,7 +12,7 @@ import org.squeezebert.core.UserError
  * @property mostBlocks up to this many rounds while an interval is wide; 0: twice [blocks].
  * @property intervalGoal relative half width of an interval that is narrow enough.
  * @property warmUpLimit after this a model that never became steady is measured all the same.
- * @property stepLimit kept for the record: an inference inside the app cannot be ended from outside.
+ * @property stepLimit for the record: inside the app an inference that hangs cannot be ended.
  * @property cores "all": an app cannot bind its threads to cores.
  * @property starts how often every model is opened, run once and closed; 0: not at all.
  * @property pauseLimit how long to wait when the phone slows down; 0: that is not watched.
@@ -58,8 +58,8 @@ data class Settings(
             minimumIterations < 1 -> "A block of $minimumIterations inferences measures nothing"
             starts < 0 || !(pauseLimit >= 0) || !(warmUpLimit >= 0) ->
                 "Starts, pauses and warm-up are below zero"
-            cores != ALL_CORES -> "The plan asks for the cores \"$cores\", but an app cannot bind " +
-                "its threads to cores"
+            cores != ALL_CORES -> "The plan asks for the cores \"$cores\", but an app cannot bind its " +
+                "threads"
             else -> return
         }
         throw UserError("$wrong.", "Make the plan again with other settings.")
