@@ -40,9 +40,10 @@ def start_section(content: Content) -> str:
         ]
         for row in content.starts
     ]
+    start = "opens it again" if text.in_app(content) else "is a process of its own that opens it"
     return (
-        "<h2>Cold and warm starts</h2>\n<p>Each start is a process of its own that opens the "
-        f"model and runs it once (medians). {escape(text.cold_starts(content.starts))}</p>\n"
+        f"<h2>Cold and warm starts</h2>\n<p>Each start of a model {start} "
+        f"and runs it once (medians). {escape(text.cold_starts(content.starts))}</p>\n"
         + table(header, rows)
     )
 

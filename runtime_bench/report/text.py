@@ -216,8 +216,7 @@ def method(content: Content) -> tuple[str, ...]:
 def _timing_method(content: Content) -> tuple[str, ...]:
     settings = content.settings
     paragraphs = [
-        f"Every artifact lives in its own process, and one process computes at any time. "
-        f"{_rounds(settings)} for each case; within a round every artifact runs for "
+        f"{_processes(content)} {_rounds(settings)} for each case; within a round every artifact runs for "
         f"{settings['seconds_per_block']:g} s (at least {settings['minimum_iterations']} "
         "inferences), in forward order in one round and in reverse in the next (A B B A), so that "
         "a steady drift of the clock cancels from the ratios.",
@@ -228,8 +227,7 @@ def _timing_method(content: Content) -> tuple[str, ...]:
         "artifact is faster. Its 95 % interval comes from resampling whole rounds, the same for "
         "both sides (expanded percentile bootstrap).",
         "CPU is the median CPU time, summed over all threads. Load is the time to open the file, "
-        "with the file in the page cache. Memory is the largest resident memory of the process up "
-        "to that case, less what the runner and its runtime took before they opened the file. "
+        f"with the file in the page cache. {_memory(content)} "
         "MAD is the median absolute deviation.",
         "Input: seeded random token ids, batch 1, no padding; default session options of the "
         f"runtime apart from the thread count. {_placement(content)}",
@@ -241,10 +239,31 @@ def _timing_method(content: Content) -> tuple[str, ...]:
         )
     if any(row.pss_bytes is not None for case in content.cases for row in case.rows):
         paragraphs.append(
-            "PSS is the memory of the process with its runtime, shared pages divided among their "
+            f"PSS is the memory of the {'app' if in_app(content) else 'process'} with its "
+            f"runtime{'s' if in_app(content) else ''}, shared pages divided among their "
             "users (largest value after a block)."
         )
     return tuple(paragraphs)
+
+
+def in_app(content: Content) -> bool:
+    """Whether the app measured, in its own process."""
+    return content.device.get("kind") == "app"
+
+
+def _processes(content: Content) -> str:
+    if in_app(content):
+        return "The app's one process holds all artifacts, and one computes at any time."
+    return "Every artifact lives in its own process, and one process computes at any time."
+
+
+def _memory(content: Content) -> str:
+    if in_app(content):
+        return "What memory an artifact takes is not told: the process holds all of them."
+    return (
+        "Memory is the largest resident memory of the process up to that case, less what the "
+        "runner and its runtime took before they opened the file."
+    )
 
 
 def _counting_method(content: Content) -> tuple[str, ...]:

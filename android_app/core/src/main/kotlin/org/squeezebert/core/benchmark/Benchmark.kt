@@ -39,7 +39,11 @@ class Benchmark(
      * on every way out. A model that fails is recorded, and the others go on. Throws [UserError]
      * where [earlier] is of another plan, phone or version, and what [write] throws.
      */
-    fun run(earlier: List<JsonObject> = emptyList()): Outcome {
+    fun run(earlier: List<JsonObject> = emptyList()): Outcome =
+        run(earlier, MatrixProduct()::multiply)
+
+    /** Like the other [run], with another [reference] work than the matrix product. */
+    internal fun run(earlier: List<JsonObject>, reference: () -> Unit): Outcome {
         val before = Records(earlier)
         val head = runRecord()
         if (before.run == null) {
@@ -58,7 +62,7 @@ class Benchmark(
             plan,
             phone,
             LoadedModels(plan.settings, phone, engines, folders, checkCancelled),
-            Reference(phone, checkCancelled),
+            Reference(phone, reference, checkCancelled),
             write,
             progress,
             checkCancelled,

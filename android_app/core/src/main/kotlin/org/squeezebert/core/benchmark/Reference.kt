@@ -6,10 +6,11 @@ package org.squeezebert.core.benchmark
  * It measures no peak, and is no entry of the results: it is no match for a runtime's kernels. It
  * only has to take the same time as long as the phone is as fast as before.
  */
-internal class Reference(private val phone: Phone, private val checkCancelled: () -> Unit) {
-    private val left = FloatArray(ROWS * INNER) { (it % 7 - 3) / 8f }
-    private val right = FloatArray(INNER * COLUMNS) { (it % 5 - 2) / 8f }
-    private val product = FloatArray(ROWS * COLUMNS)
+internal class Reference(
+    private val phone: Phone,
+    private val work: () -> Unit,
+    private val checkCancelled: () -> Unit,
+) {
     private var warm = false
 
     /** The median time of one product in nanoseconds, after a lead-in as before every block. */
@@ -38,11 +39,24 @@ internal class Reference(private val phone: Phone, private val checkCancelled: (
     private fun timed(): Long {
         checkCancelled()
         val start = phone.nanoTime()
-        multiply()
+        work()
         return phone.nanoTime() - start
     }
 
-    private fun multiply() {
+    private companion object {
+        const val MINIMUM_RUNS = 3
+        const val SECONDS = 0.1
+        const val WARM_UP_LIMIT_SECONDS = 3.0
+    }
+}
+
+/** An fp32 matrix product of fixed numbers. */
+internal class MatrixProduct {
+    private val left = FloatArray(ROWS * INNER) { (it % 7 - 3) / 8f }
+    private val right = FloatArray(INNER * COLUMNS) { (it % 5 - 2) / 8f }
+    private val product = FloatArray(ROWS * COLUMNS)
+
+    fun multiply() {
         product.fill(0f)
         for (row in 0 until ROWS) {
             for (inner in 0 until INNER) {
@@ -59,9 +73,6 @@ internal class Reference(private val phone: Phone, private val checkCancelled: (
         const val ROWS = 128
         const val INNER = 256
         const val COLUMNS = 256
-        const val MINIMUM_RUNS = 3
-        const val SECONDS = 0.1
-        const val WARM_UP_LIMIT_SECONDS = 3.0
     }
 }
 
