@@ -14,11 +14,17 @@ class Options(private val values: Map<String, String>) {
         values[name]?.takeIf { it.isNotEmpty() && !it.startsWith("\${") }
 
     /** One absolute path. */
-    fun file(name: String): File = File(text(name)).absoluteFile
+    fun file(name: String): File = File(text(name)).absoluteFile.normalize()
+
+    /** One absolute path, or null; see [optional]. */
+    fun optionalFile(name: String): File? = optional(name)?.let { File(it).absoluteFile }
 
     /** Paths with the system's path separator between them. */
     fun files(name: String): List<File> =
         text(name).split(File.pathSeparatorChar).map { File(it).absoluteFile }
+
+    /** The options as they were given, a line for each. */
+    override fun toString() = values.entries.joinToString("\n") { "${it.key}=${it.value}" }
 
     companion object {
         /** Throws [PackagingError] for an argument of another form. */
