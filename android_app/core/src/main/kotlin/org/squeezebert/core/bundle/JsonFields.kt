@@ -12,7 +12,7 @@ import kotlinx.serialization.json.longOrNull
 /** A JSON document is not as it must be; [message] names the place: "model.layers is missing". */
 internal class JsonProblem(message: String) : Exception(message)
 
-/** The fields of a JSON object at [where], each of the kind that is asked for or a [JsonProblem]. */
+/** The fields of a JSON object at [where]: of the kind that is asked for, or a [JsonProblem]. */
 internal class JsonFields(private val value: JsonObject, private val where: String = "") {
 
     fun text(name: String): String =

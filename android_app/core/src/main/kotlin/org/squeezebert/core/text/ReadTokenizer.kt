@@ -128,4 +128,5 @@ private fun requireKind(fields: JsonFields, kind: String, optional: Boolean = fa
 
 private const val TOKENIZER_FILE = "tokenizer.json"
 private const val PADDING = "[PAD]"
-private const val NEXT_STEP = "Import the bundle again, or export a model with a tokenizer like BERT's."
+private const val NEXT_STEP =
+    "Import the bundle again, or export a model with a tokenizer like BERT's."

@@ -23,9 +23,9 @@ class Tokenizer internal constructor(
      * [CLS] [text] [SEP], or [CLS] [text] [SEP] [pair] [SEP], without padding.
      *
      * More than [limit] tokens lose some at the end of the longer text, then of both in turn
-     * ("longest first"). The time grows with [limit], not with the text, save for two enormous texts
-     * of a pair, which are counted as far as it needs to know the longer one. Half a surrogate pair
-     * counts as U+FFFD, the replacement character. An empty [pair] is one all the same.
+     * ("longest first"). The time grows with [limit], not with the text, save for two enormous
+     * texts of a pair, which are counted as far as it takes to know the longer one. Half a surrogate
+     * pair counts as U+FFFD, the replacement character. An empty [pair] is one all the same.
      *
      * Throws [UserError] where [limit] leaves no room beside the special tokens.
      */
@@ -35,7 +35,7 @@ class Tokenizer internal constructor(
         val room = limit - fixed
         if (room < 1) {
             throw UserError(
-                "A limit of $limit tokens leaves no room for text beside the $fixed special tokens.",
+                "A limit of $limit tokens leaves no room beside the $fixed special tokens.",
                 "Choose a greater length.",
             )
         }
