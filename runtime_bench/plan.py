@@ -118,12 +118,14 @@ def make_plan(
     settings: Settings | None = None,
     device: str = "host",
     targets: AbstractSet[str] = frozenset({"onnx"}),
+    peak: bool = True,
 ) -> Plan:
     """Read the bundles, choose the artifacts, check every hash.
 
     ``bundles`` and ``baselines`` are ``FOLDER`` or ``FOLDER:ARTIFACT``; ``artifacts`` narrows those
-    of ``bundles`` given without one. ``targets`` are those the device has a runner for. With
-    ``lengths`` None the default ones are taken as far as every model's position table reaches.
+    of ``bundles`` given without one. ``targets`` are those the device has a runner for; ``peak``:
+    it measures the machine's matrix products, too. With ``lengths`` None the default ones are
+    taken as far as every model's position table reaches.
     Raises InputError for anything that cannot be measured as asked.
     """
     settings = settings or Settings()
@@ -162,7 +164,9 @@ def make_plan(
             zip(unique_labels(chosen), chosen, strict=True), start=1
         )
     ]
-    entries.append(Entry(PEAK, "fp32 matrix product (peak)", ("peak",), PEAK_TARGET, None, None))
+    if peak:
+        label = "fp32 matrix product (peak)"
+        entries.append(Entry(PEAK, label, ("peak",), PEAK_TARGET, None, None))
     return Plan(device, tuple(entries), kept, tuple(sorted(set(threads))), settings, tuple(notices))
 
 
@@ -174,7 +178,8 @@ def estimated_seconds(plan: Plan) -> float:
     settings = plan.settings
     per_entry = (settings.seconds_per_block + LEAD_IN_SECONDS) * (settings.blocks + 2)
     loads = 2.0 * len(plan.entries) * len(plan.threads)
-    loads += 2 * settings.starts * 2.0 * (len(plan.entries) - 1) * len(plan.threads)
+    models = sum(entry.artifact is not None for entry in plan.entries)
+    loads += 2 * settings.starts * 2.0 * models * len(plan.threads)
     return loads + per_entry * len(plan.entries) * len(plan.lengths) * len(plan.threads)
 
 

@@ -154,6 +154,25 @@ def read_results(path: Path) -> Results:
     )
 
 
+def parse_record(line: str) -> Record:
+    """The record that ``line`` holds; raises ValueError where it holds none."""
+    try:
+        values = json.loads(line)
+        if values.pop("schema") != SCHEMA:
+            raise ValueError(f"the schema is not {SCHEMA}")
+        kind = KINDS[values["kind"]]
+        if "warnings" in values:
+            values["warnings"] = [BenchWarning(**item) for item in values["warnings"]]
+        frozen = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        record: Record = kind(**frozen)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(str(error)) from None
+    return record
+
+
 def already_there(path: Path) -> InputError:
     """The error for a results file that a new run would overwrite."""
     return InputError(
@@ -168,23 +187,12 @@ def _of(records: Sequence[Record], kind: type[_R]) -> tuple[_R, ...]:
 
 def _record(path: Path, number: int, line: str) -> Record:
     try:
-        values = json.loads(line)
-        if values.pop("schema") != SCHEMA:
-            raise ValueError(f"the schema is not {SCHEMA}")
-        kind = KINDS[values["kind"]]
-        if "warnings" in values:
-            values["warnings"] = [BenchWarning(**item) for item in values["warnings"]]
-        frozen = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        record: Record = kind(**frozen)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return parse_record(line)
+    except ValueError as error:
         raise InputError(
             f"{path}, line {number}, is no {SCHEMA} record ({error}).",
             "Remove that line, or measure again with: squeezebert-bench run",
         ) from None
-    return record
 
 
 def _drop_cut_off_line(path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime_bench import counting, schedule
+from runtime_bench.devices.app import AppDevice
 from runtime_bench.devices.base import Device, open_device
 from runtime_bench.devices.host import Host
 from runtime_bench.dry_run import counts_instructions, plan_files, show_plans
@@ -22,6 +23,7 @@ from runtime_bench.records import Record
 from runtime_bench.report.base import choose_formats
 from runtime_bench.report.content import build_content
 from runtime_bench.results import ResultsWriter, already_there, read_results
+from runtime_bench.right_answers import RightAnswers
 
 INTERRUPTED = 130
 
@@ -81,6 +83,7 @@ def _jobs(options: argparse.Namespace) -> list[_Job]:
             settings=_settings(options, device),
             device=name,
             targets=device.targets(),
+            peak=not isinstance(device, AppDevice),
         )
         path: Path = options.out
         if several:
@@ -215,6 +218,11 @@ def _recorded(
             write(head)
         if counts_instructions(device):
             failed = counting.execute(plan, device, write, show, earlier, host=host)
+        elif isinstance(device, AppDevice):
+            told = head if earlier is None else replace(head, started=earlier.run.started)
+            answers = RightAnswers(plan, host)
+            resumed = None if earlier is None else job.path
+            failed = device.measure(plan, told, answers, write, show, resumed)
         else:
             right = None if device.name == host.name else host
             failed = schedule.execute(

@@ -113,7 +113,7 @@ def refusal(serial: str | None, verb: str, text: str) -> BenchError:
     """A transfer that the phone itself refused."""
     if re.search(r"no space left|not enough space|ENOSPC", text, re.IGNORECASE):
         return RunnerError(
-            f"The phone {serial} has no space left under /data/local/tmp.",
+            f"The phone {serial} has no space left.",
             "Free some on the phone, and measure fewer artifacts at once.",
         )
     return RunnerError(

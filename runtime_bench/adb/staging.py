@@ -55,6 +55,12 @@ def push_proved(adb: Adb, files: Sequence[Path], folder: str) -> None:
     )
 
 
+def unlike(adb: Adb, files: Sequence[Path], folder: str) -> list[Path]:
+    """Those of ``files`` that do not lie in ``folder`` with the same bytes."""
+    arrived = _arrived(adb, files, folder)
+    return [file for file in files if arrived.get(file.name) != _sha256(file)]
+
+
 def make_executable(adb: Adb, paths: Sequence[str]) -> None:
     """Let them be started; raises RunnerError where the phone does not."""
     answer = adb.shell(f"chmod 755 {shlex.join(paths)}")

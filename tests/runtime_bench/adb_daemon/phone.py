@@ -20,7 +20,7 @@ from .tools import HOST_TOOLS, SCRIPTS
 
 # Folders of the phone that lie in the phone's folder; single processes in /proc are the host's.
 _OWN = re.compile(
-    r"(?<![\w.-])/(?=(?:data|sys|proc/(?:cpuinfo|loadavg|meminfo|stat|uptime|version))(?![\w-]))"
+    r"(?<![\w.-])/(?=(?:data|sdcard|sys|proc/(?:cpuinfo|loadavg|meminfo|stat|uptime|version))(?![\w-]))"
 )
 
 

@@ -83,6 +83,61 @@ done
 [ -n "$found" ]
 """
 
+_PM = """
+if [ "$1 $2" = "path org.squeezebert.app" ] && [ -e "$STATE/app/about" ]; then
+    echo "package:/data/app/~~Zm9v==/org.squeezebert.app-YmFy==/base.apk"; exit 0
+fi
+exit 1
+"""
+
+# The app's provider; with a name at the end of the address the app makes that run's folder.
+_CONTENT = """
+if [ ! -e "$STATE/app/about" ] || [ -e "$STATE/app/old" ]; then
+    echo "Error while accessing provider:org.squeezebert.app.benchmark" >&2
+    echo "java.lang.IllegalStateException: Could not find provider" >&2; exit 0
+fi
+run=${3#content://org.squeezebert.app.benchmark}
+if [ -n "$run" ] && [ -e "$STATE/app/no-folder" ]; then
+    echo "Row: 0 about=$(cat "$STATE/app/no-folder")"; exit 0
+fi
+mkdir -p "$ROOT/sdcard/Android/data/org.squeezebert.app/files/benchmark$run"
+echo "Row: 0 about=$(cat "$STATE/app/about")"
+"""
+
+# state/app/launch is what starts the app on this host.
+_AM = """
+case "$1" in
+    force-stop) pkill -9 -f " bench-[0-9a-f]{12} $2 \\$"; exit 0 ;;
+esac
+echo "Starting: Intent { cmp=$4 (has extras) }"
+if [ -e "$STATE/app/denied" ]; then
+    echo "java.lang.SecurityException: Permission Denial: starting Intent { cmp=$4 }" >&2; exit 255
+fi
+if [ -e "$STATE/app/no-entry" ]; then
+    echo "Error type 3"; echo "Error: Activity class {$4} does not exist."; exit 1
+fi
+if [ ! -e "$STATE/app/never-starts" ]; then
+    setsid sh -c "exec $(cat "$STATE/app/launch") $7 org.squeezebert.app" \
+        < /dev/null > "$STATE/app/log" 2>&1 &
+fi
+echo "Status: ok"
+"""
+
+_PIDOF = """
+for place in $(grep -lzxF "STATE=$STATE" /proc/[0-9]*/environ 2>/dev/null); do
+    process=${place#/proc/}; process=${process%/environ}
+    if tr '\\0' ' ' 2>/dev/null < "/proc/$process/cmdline" \\
+        | grep -q -e " bench-[0-9a-f]* $1 $"; then
+        echo "$process"; exit 0
+    fi
+done
+exit 1
+"""
+
+_WM = """
+if [ "$1" = dismiss-keyguard ] && [ ! -e "$STATE/secret" ]; then rm -f "$STATE/locked"; fi
+"""
+
 SCRIPTS: Mapping[str, str] = {
     "getprop": _GETPROP,
     "dumpsys": _DUMPSYS,
@@ -92,4 +147,9 @@ SCRIPTS: Mapping[str, str] = {
     "input": _INPUT,
     "df": _DF,
     "pkill": _PKILL,
+    "pm": _PM,
+    "content": _CONTENT,
+    "am": _AM,
+    "pidof": _PIDOF,
+    "wm": _WM,
 }
