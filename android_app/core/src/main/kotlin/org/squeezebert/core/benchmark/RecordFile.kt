@@ -12,7 +12,8 @@ import kotlinx.serialization.json.contentOrNull
 import org.squeezebert.core.UserError
 
 /**
- * A results file: one JSON object a line, only ever appended to. Not for several threads at once.
+ * A results file: one JSON object a line, only ever appended to, by one thread. It may be read
+ * meanwhile.
  *
  * A record is on the disk when [append] returns, so that neither the end of the process nor an
  * empty battery takes it away.
@@ -22,14 +23,13 @@ class RecordFile(private val file: File) {
     fun exists(): Boolean = file.length() > 0
 
     /**
-     * The records, in order. A last line that was cut off is left out, and dropped from the file.
+     * The records, in order. A last line that was cut off, or is being written, is left out.
      *
      * Throws [UserError] where the file cannot be read, or a line is no record.
      */
     fun read(): List<JsonObject> {
         if (!file.exists()) return emptyList()
         val text = try {
-            dropCutOffLine()
             file.readText()
         } catch (error: IOException) {
             throw unreadable("cannot be read (${error.message})")
@@ -37,7 +37,11 @@ class RecordFile(private val file: File) {
         return text.split('\n').dropLast(1).mapIndexed { index, line -> record(index + 1, line) }
     }
 
-    /** Writes [record] behind the others. Throws [UserError] where that fails. */
+    /**
+     * Writes [record] behind the others, in place of a last line that was cut off.
+     *
+     * Throws [UserError] where that fails.
+     */
     fun append(record: JsonObject) {
         try {
             file.absoluteFile.parentFile?.mkdirs()
