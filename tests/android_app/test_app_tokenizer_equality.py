@@ -1,4 +1,4 @@
-"""The app's tokenizer gives the tokens that the Python tokenizer gives, on 200,000 texts.
+"""The app's tokenizer gives the tokens that the Python tokenizer gives, on 150,000 texts.
 
 Texts reach the app as UTF-16 units. Python's tokenizer takes no half of a surrogate pair; the app
 reads one as U+FFFD, as a decoder would, so that is what Python is given.
@@ -209,9 +209,9 @@ SETTINGS: list[dict[str, bool | None]] = [
 def test_every_character(settings: dict[str, bool | None], tmp_path: Path) -> None:
     seed = SETTINGS.index(settings)
     tokenizer = changed(with_every_letter(document("intents")), **settings)
-    single = [*every_character(seed), *made_up(3000, seed)]
+    single = [*every_character(seed, uniform=not settings), *made_up(3000, seed)]
     questions = [*map(Question, single), *pairs_of(single, 2000, seed)]
-    assert len(questions) > 50_000
+    assert len(questions) > (8_000 if settings else 50_000)
     assert differences(tmp_path, tokenizer, questions) == []
 
 

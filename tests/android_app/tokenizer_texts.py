@@ -13,6 +13,15 @@ from pathlib import Path
 
 _EXAMPLES = Path(__file__).parents[2] / "exporter" / "examples"
 _TOGETHER = 24  # characters that share a text
+#: Ideographs and syllables of Asia, surrogates, private use, what is not assigned.
+_UNIFORM_BLOCKS = (
+    range(0x3400, 0x9FF0),
+    range(0xAC00, 0xF900),
+    range(0x17000, 0x1AFF0),
+    range(0x20000, 0x2F800),
+    range(0x2FA20, 0xE0000),
+    range(0xE0200, 0x110000),
+)
 _SURROGATES = [chr(code) for code in (0xD800, 0xD83D, 0xDBFF, 0xDC00, 0xDE00, 0xDFFF)]
 _SPECIAL = (
     "[CLS]",
@@ -53,10 +62,19 @@ def real_texts() -> Iterator[str]:
                 yield from row
 
 
-def every_character(seed: int) -> Iterator[str]:
-    """Every code point once, surrogates among them, after a letter and before one."""
-    codes = list(range(0x110000))
-    random.Random(seed).shuffle(codes)
+def every_character(seed: int, *, uniform: bool) -> Iterator[str]:
+    """Every code point once, surrogates among them, after a letter and before one.
+
+    Without ``uniform``, only some of the large blocks whose characters are all of a kind.
+    """
+    chance = random.Random(seed)
+    blocks = [] if uniform else _UNIFORM_BLOCKS
+    codes = [
+        code
+        for code in range(0x110000)
+        if chance.random() < 0.02 or not any(code in block for block in blocks)
+    ]
+    chance.shuffle(codes)
     for start in range(0, len(codes), _TOGETHER):
         yield "".join(f"a{chr(code)}b " for code in codes[start : start + _TOGETHER])
 

@@ -60,8 +60,6 @@ internal fun parseObject(content: ByteArray): JsonObject {
         throw JsonProblem("it is not UTF-8").apply { initCause(error) }
     } catch (error: SerializationException) {
         throw JsonProblem("it is not JSON").apply { initCause(error) }
-    } catch (error: StackOverflowError) {
-        throw JsonProblem("it is nested too deeply").apply { initCause(error) }
     }
     return element as? JsonObject ?: throw JsonProblem("it is no JSON object")
 }

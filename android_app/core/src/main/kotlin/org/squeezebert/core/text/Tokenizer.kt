@@ -24,8 +24,8 @@ class Tokenizer internal constructor(
      *
      * More than [limit] tokens lose some at the end of the longer text, then of both in turn
      * ("longest first"). The time grows with [limit], not with the text, save for two enormous
-     * texts of a pair, which are counted as far as it takes to know the longer one. Half a surrogate
-     * pair counts as U+FFFD, the replacement character. An empty [pair] is one all the same.
+     * texts of a pair, which are counted as far as it takes to know the longer one. Half a
+     * surrogate pair counts as U+FFFD, the replacement character. An empty [pair] is a pair too.
      *
      * Throws [UserError] where [limit] leaves no room beside the special tokens.
      */

@@ -9,9 +9,9 @@ import org.squeezebert.core.bundle.readBundle
  * Encodes what a Python test asks for: arguments are any number of triples of a bundle's folder, a
  * file of questions and the file for the answers.
  *
- * All numbers are big-endian. A question: the limit (int), the text, the pair; each of those is the
- * number of UTF-16 units (int, -1 where there is no pair) and the units. An answer: 1 where the text
- * was truncated, otherwise 0 (byte), the number of tokens (int), their ids and their types (ints).
+ * All numbers are big-endian. A question: the limit (int), the text, the pair; each of those is
+ * the number of UTF-16 units (int, -1 where there is no pair) and the units. An answer: 1 where the
+ * text was truncated, otherwise 0 (byte), the number of tokens (int), their ids and types (ints).
  */
 fun main(arguments: Array<String>) {
     for (place in arguments.indices step 3) {

@@ -13,8 +13,8 @@ fun main(arguments: Array<String>) {
     val begin = System.nanoTime()
     val tokenizer = Tokenizer.read(bundle)
     println("read: ${(System.nanoTime() - begin) / 1_000_000} ms, the JVM cold")
-    val premise = "A woman in a blue dress is holding flowers while two men look on. ".repeat(8)
-    val hypothesis = "Zwei ältere Männer sehen, wie eine Frau in Köln 42 Blumen hält. ".repeat(8)
+    val premise = "A woman in a blue dress is holding flowers; two men look on. ".repeat(8)
+    val hypothesis = "Zwei ältere Männer sehen, wie eine Frau 42 Blumen hält. ".repeat(8)
     val room = 128
     measure("pair of $room tokens", 20_000) { tokenizer.encode(premise, hypothesis, room) }
     val short = "what expression would i use to say i love you if i were an italian"
