@@ -18,9 +18,9 @@ fun checkFiles(bundle: Bundle, artifact: Artifact? = null) {
     for (stored in files) checkFile(File(bundle.folder, stored.path), stored)
 }
 
-/** Every file that the manifest names, each once. */
+/** Every file that the manifest names, each once; twice where it says two things of it. */
 internal fun filesOf(bundle: Bundle): List<StoredFile> =
-    (bundle.files + bundle.artifacts.flatMap { it.files }).distinctBy { it.path }
+    (bundle.files + bundle.artifacts.flatMap { it.files }).distinct()
 
 private fun checkFile(file: File, stored: StoredFile) {
     if (!file.isFile) throw missing(stored)

@@ -38,8 +38,10 @@ internal class StoreFolders(private val root: File, private val freeBytes: () ->
         val partial = generateSequence(0) { it + 1 }.map { File(root, "$PARTIAL$it") }
             .first { !it.exists() }
         return try {
-            if (!partial.mkdirs()) throw refused(partial, null)
+            if (!partial.mkdirs()) throw refused("The bundle", null)
             work(partial)
+        } catch (error: IOException) {
+            throw refused("The bundle", error)
         } finally {
             delete(partial)
         }
@@ -73,7 +75,7 @@ internal class StoreFolders(private val root: File, private val freeBytes: () ->
     }
 
     private fun rename(from: File, to: File) {
-        if (!from.renameTo(to)) throw refused(to, null)
+        if (!from.renameTo(to)) throw refused(to.name, null)
     }
 
     private companion object {
@@ -111,13 +113,13 @@ internal fun writeFile(
             output.fd.sync()
         }
     } catch (error: IOException) {
-        throw refused(file, error)
+        throw refused(file.name, error)
     }
     return written
 }
 
-private fun refused(file: File, cause: IOException?) = UserError(
-    "${file.name} could not be copied into the app: ${cause?.message ?: "the folder refuses it"}.",
+private fun refused(what: String, cause: IOException?) = UserError(
+    "$what could not be copied into the app: ${cause?.message ?: "the folder refuses it"}.",
     "Look whether the file can be read and whether the storage is full; then try again.",
     cause,
 )

@@ -58,6 +58,7 @@ private fun tokenizerFrom(fields: JsonFields, vocabSize: Int, maxLength: Int): T
         single = single,
         pair = pair,
     )
+    CharacterTable.flags(0) // made now, not while the first text waits
     return Tokenizer(rules, added[PADDING] ?: pieces[PADDING] ?: 0, maxLength)
 }
 

@@ -25,6 +25,7 @@ internal class Word(private val longest: Int) {
 
     /** Adds a mark before those that follow the last other character and are of a later rank. */
     fun addMark(code: Int) {
+        if (isTooLong) return // without a look at millions of marks
         val rank = CharacterTable.rank(code)
         var place = length
         while (place > marksFrom) {

@@ -106,6 +106,8 @@ class BundleStoreTest {
             override fun read(): Int = throw IOException("Input/output error")
         }
         assertReason("Input/output error") { store.importZip(failing, "x") {} }
+        val unreadable = smallFiles().mapValues { { throw IOException("Assets are gone") } }
+        assertReason("Assets are gone") { store.install("x", unreadable) }
         root.deleteRecursively()
         root.writeText("no folder")
         assertReason("the folder refuses it") { import(smallFiles()) }

@@ -39,6 +39,7 @@ class TokenizerTest {
     fun `words that are too long are unknown, whatever they hold`() {
         assertEquals(listOf(2, 8) + List(8) { 6 } + listOf(9, 3), ids("ab" + "b".repeat(8) + "!"))
         assertEquals(listOf(2, 1, 9, 3), ids("ab" + "b".repeat(9) + "!"))
+        assertEquals(listOf(2, 1, 3), ids("\u302e\ud81b\udff0".repeat(1_000_000)))
         // Accents are taken off before letters are counted.
         assertEquals(listOf(2, 8, 3), ids("a" + "\u0301".repeat(50) + "b"))
     }
