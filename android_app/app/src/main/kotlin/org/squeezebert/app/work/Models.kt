@@ -1,0 +1,135 @@
+package org.squeezebert.app.work
+
+import java.io.InputStream
+import org.squeezebert.core.UserError
+import org.squeezebert.core.bundle.BundleStore
+import org.squeezebert.core.bundle.Installed
+import org.squeezebert.core.engine.Availability
+import org.squeezebert.core.engine.Engine
+
+/** What became of the last import. */
+sealed interface ImportState {
+    data object None : ImportState
+
+    /** [bytes] of the zip file are read. */
+    data class Running(val name: String, val bytes: Long) : ImportState
+
+    data class Done(val name: String) : ImportState
+
+    data class Failed(val error: UserError) : ImportState
+}
+
+/** The files of bundles that came with the app: name of the bundle -> path -> content. */
+typealias ShippedBundles = Map<String, Map<String, () -> InputStream>>
+
+/**
+ * The installed bundles and the models in them. For the main thread; every change is told to
+ * [changed].
+ */
+class Models(
+    private val store: BundleStore,
+    private val knownEngines: List<Engine>,
+    private val background: Background,
+    private val changed: () -> Unit,
+) {
+    /** Every bundle, broken ones with their problem. */
+    var installed: List<Installed> = emptyList()
+        private set
+
+    /** Every model of every bundle that can be read. */
+    var options: List<ModelOption> = emptyList()
+        private set
+
+    /** What every engine says of itself on this device. */
+    var engines: List<Pair<Engine, Availability>> = emptyList()
+        private set
+
+    /** Whether the first look at the storage is over. */
+    var ready = false
+        private set
+
+    /** Why the bundles that came with the app could not be installed; null where they were. */
+    var problem: UserError? = null
+        private set
+
+    var importing: ImportState = ImportState.None
+        private set
+
+    /** Installs [shipped] bundles that are not there yet, then lists what there is. */
+    fun start(shipped: () -> ShippedBundles) {
+        background.run({ shipped().forEach { (name, files) -> store.install(name, files) } }) {
+            problem = it.userError()
+        }
+        list()
+    }
+
+    /** The model of this [id]; null where it is not there any more. */
+    fun option(id: ModelId?): ModelOption? = options.firstOrNull { it.id == id }
+
+    /**
+     * Reads a bundle out of the zip file that [open] yields; it is called [name] where the zip has
+     * no better one. A bundle of the same name is replaced.
+     */
+    fun import(name: String, open: () -> InputStream) {
+        importing = ImportState.Running(name, 0)
+        changed()
+        var told = 0L
+        val progress = { bytes: Long ->
+            if (bytes - told >= PROGRESS_STEP) {
+                told = bytes
+                background.tell {
+                    if (importing is ImportState.Running) {
+                        importing = ImportState.Running(name, bytes)
+                        changed()
+                    }
+                }
+            }
+        }
+        background.run({ open().use { store.importZip(it, name, progress) } }) { result ->
+            importing = result.fold(
+                { ImportState.Done(it.name) },
+                { ImportState.Failed(it as UserError) },
+            )
+            list()
+        }
+    }
+
+    /** Shows why no import came about. */
+    fun refuseImport(error: UserError) {
+        importing = ImportState.Failed(error)
+        changed()
+    }
+
+    /** Deletes the bundle. Its model must not be open any more. */
+    fun remove(bundleId: String) {
+        background.run({ store.remove(bundleId) }) { result ->
+            problem = result.userError()
+            list()
+        }
+    }
+
+    private fun list() {
+        background.run({
+            val states = knownEngines.map { it to it.availability() }
+            val found = store.list()
+            val models = found.flatMap { one ->
+                one.bundle?.let { optionsOf(one.id, it, states) }.orEmpty()
+            }
+            Triple(states, found, models)
+        }) { result ->
+            result.onSuccess { (states, found, models) ->
+                engines = states
+                installed = found
+                options = models
+            }
+            problem = problem ?: result.userError()
+            ready = true
+            changed()
+        }
+    }
+
+    private companion object {
+        /** Bytes between two reports, so that the main thread is not flooded. */
+        const val PROGRESS_STEP = 262_144L
+    }
+}
