@@ -1,4 +1,4 @@
-# The two commands of the README, and their parts. Python 3.11 is all they need.
+# The two commands of the README, and their parts. Python 3.11 is all they need; the app wants Java.
 PYTHON ?= python3.11
 UV_VERSION := 0.13.8
 BIN := .venv/bin
@@ -8,10 +8,20 @@ INTENTS := exporter/examples/intents/clinc_test.tsv.gz
 # CPU-only PyTorch instead of PyPI's CUDA build: make setup TORCH=cpu
 TORCH ?= default
 
-.PHONY: help setup native demo test test-slow lint lock clean
+# The small trained models that the Android app comes with, and any others: make apk BUNDLES="A B"
+EXAMPLES := nli intents
+BUNDLES ?= $(EXAMPLES:%=$(OUT)/app/%)
+comma := ,
+empty :=
+MAVEN := mvn --batch-mode --quiet --file android_app \
+	-Dbundles=$(subst $(empty) $(empty),$(comma),$(abspath $(BUNDLES)))
+
+.PRECIOUS: $(OUT)/app/%/onnx/model_int8.onnx
+.PHONY: help setup native demo apk test test-app test-slow lint lock clean
 
 help:
 	@echo "make demo       set up, export, verify and measure the example and base-size models"
+	@echo "make apk        the Android app with two small models (needs a JDK 17 and Maven)"
 	@echo "make test       set up and run the tests (about 15 minutes)"
 	@echo "make test-slow  the tests that need full-size models or minutes"
 	@echo "make setup      only install into .venv (TORCH=cpu: without CUDA)"
@@ -53,10 +63,30 @@ demo: setup
 		--baseline $(OUT)/stock-bert-base $(OUT)/bert-base $(OUT)/stock-squeezebert-base
 	$(BIN)/squeezebert-bench report $(OUT)/latency.jsonl --out $(OUT)/report
 
+$(OUT)/app/%/onnx/model_int8.onnx: | setup
+	$(BIN)/squeezebert-export build example:$* $(OUT)/app/$* --target onnx --precision int8
+
+$(OUT)/app/%/executorch/model_int8.pte: $(OUT)/app/%/onnx/model_int8.onnx
+	$(BIN)/squeezebert-export build example:$* $(OUT)/app/$* --target executorch --precision int8
+
+apk: $(EXAMPLES:%=$(OUT)/app/%/executorch/model_int8.pte)
+	$(MAVEN) -Dmaven.test.skip package
+	@cat android_app/app/target/engines.txt
+
+# On a machine without Java the app is left out; CI must not do so in silence.
+test-app: $(EXAMPLES:%=$(OUT)/app/%/onnx/model_int8.onnx)
+	@if command -v javac > /dev/null && command -v mvn > /dev/null; then \
+		echo "$(MAVEN) verify"; $(MAVEN) verify; \
+	else \
+		echo "The Android app is not tested: install a JDK 17 and Maven" \
+			"(runtime_bench/install_system_packages.sh)." >&2; \
+		[ -z "$$CI" ]; \
+	fi
+
 # Two processes at a time; a file's tests share what they built.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test: setup lint
+test: setup lint test-app
 	$(PYTEST)
 
 test-slow: setup
@@ -72,4 +102,4 @@ lock: .venv/uv-$(UV_VERSION)
 		--extra dev pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv .native $(OUT)
+	rm -rf .venv .native $(OUT) android_app/.downloads android_app/*/target

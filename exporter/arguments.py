@@ -9,7 +9,7 @@ from exporter.model.config import TASKS
 
 _EPILOG = """\
 MODEL is a Hub id (squeezebert/squeezebert-mnli), a folder with config.json, weights and
-tokenizer, example:intents (a small trained model that comes with this project), or
+tokenizer, example:intents or example:nli (small trained models that come with this project), or
 random:squeezebert-base and random:bert-base (seeded weights, to measure speed).
 
 exit codes: 0 done, 1 a check said no, 2 the input cannot be used, 130 interrupted

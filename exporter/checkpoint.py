@@ -155,7 +155,7 @@ def _local_folder(model: str) -> Path | None:
     if not _HUB_ID.fullmatch(model):
         raise UserError(
             f"The folder {model} does not exist.",
-            "Give a folder, a Hub id, example:intents or one of "
+            "Give a folder, a Hub id, example:nli, example:intents or one of "
             f"{', '.join(RANDOM_ARCHITECTURES)}.",
         )
     return None

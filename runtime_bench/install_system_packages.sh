@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the system packages that phones, the native runners and the emulated Arm device need.
+# Installs the system packages that phones, the native runners, the emulated Arm device and the
+# Android app need.
 #
 #   sudo runtime_bench/install_system_packages.sh
 #
@@ -8,12 +9,13 @@
 # g++, make, cmake         build the native runners for this machine
 # g++-aarch64-linux-gnu    builds them for 64-bit Arm, and brings the C library they run with
 # nlohmann-json3-dev       the JSON library of the runners
+# openjdk-17, maven        build and test the Android app
 #
 # For Debian and Ubuntu; needs root. Nothing else on the system changes. Then: make native
 set -eu
 
 packages="adb qemu-user g++ make cmake nlohmann-json3-dev
-  gcc-aarch64-linux-gnu g++-aarch64-linux-gnu"
+  gcc-aarch64-linux-gnu g++-aarch64-linux-gnu openjdk-17-jdk-headless maven"
 
 case "${1:-}" in
 "") ;;
@@ -39,7 +41,7 @@ for package in $packages; do
   [ "$state" = installed ] || missing="$missing $package"
 done
 if [ -z "$missing" ]; then
-  echo "Everything is installed. Next: make native"
+  echo "Everything is installed. Next: make native, make apk"
   exit 0
 fi
 
@@ -52,4 +54,4 @@ echo "Installing:$missing"
 apt-get update
 # shellcheck disable=SC2086 # a list of names
 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
-echo "Done. Next: make native"
+echo "Done. Next: make native, make apk"

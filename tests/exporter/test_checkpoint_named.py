@@ -79,5 +79,8 @@ def test_unknown_example() -> None:
     assert "no example 'nothing'" in refused("example:nothing").message
 
 
-def test_the_example_is_english() -> None:
-    assert load("example:intents").languages == ("en",)
+@pytest.mark.parametrize(("name", "labels"), [("intents", 150), ("nli", 3)])
+def test_the_examples_are_english_and_say_their_labels(name: str, labels: int) -> None:
+    checkpoint = load(f"example:{name}")
+    assert checkpoint.languages == ("en",)
+    assert len(checkpoint.model.labels or ()) == labels

@@ -6,6 +6,7 @@ import android.os.Build
 import android.system.Os
 import java.io.File
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.contentOrNull
 import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
@@ -56,5 +57,5 @@ private fun packedVersion(context: Context): String {
     val text = context.assets.open("engines.json").use { it.readBytes().decodeToString() }
     return Json.parseToJsonElement(text).jsonArray.map { it.jsonObject }
         .firstOrNull { it["engine"]?.jsonPrimitive?.content == "executorch" }
-        ?.get("version")?.jsonPrimitive?.content ?: "unknown"
+        ?.get("version")?.jsonPrimitive?.contentOrNull ?: "unknown"
 }
