@@ -24,7 +24,7 @@ TEXTS = {"nli": ("snli_test", ("premise", "hypothesis")), "intents": ("clinc_tes
 COUNT = 100
 EXACT = 1e-4
 # The JVM's newest ONNX Runtime on Maven Central is 1.29, Python's is 1.31. With 1.29 on both sides
-# int8 logits differ by 5e-7 at most; across versions by up to 2 % of their size (200 pairs), because
+# int8 logits differ by 5e-7 at most; across versions by up to 2 % of their size (200 pairs), since
 # an activation that rounds to the neighbouring step moves what comes after it.
 QUANTIZED = 0.05
 
