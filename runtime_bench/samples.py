@@ -6,7 +6,7 @@ import numpy as np
 
 from runtime_bench.records import BlockRecord
 from runtime_bench.results import Results
-from runtime_bench.statistics import Blocks
+from runtime_bench.statistics import Blocks, summarise
 
 NANOSECONDS = 1e-6  # to milliseconds
 
@@ -23,6 +23,24 @@ def counted_blocks(results: Results, length: int, threads: int) -> dict[str, lis
         if (block.length, block.threads) == (length, threads):
             found.setdefault(block.entry, []).append(block)
     return found
+
+
+def reference(results: Results, length: int, threads: int) -> float | None:
+    """Median time of the matrix product in one case, ms; None where it was not measured.
+
+    Of the entry that measures the peak, or, inside the app, of the small product before each round.
+    """
+    found = counted_blocks(results, length, threads)
+    for item in results.run.entries:
+        if "peak" in item["roles"]:
+            return summarise(wall(found[item["id"]])).median if item["id"] in found else None
+    by_round = {
+        block.round: block.before["reference_ns"]
+        for blocks in found.values()
+        for block in blocks
+        if block.before is not None and "reference_ns" in block.before
+    }
+    return float(np.median(list(by_round.values()))) * NANOSECONDS if by_round else None
 
 
 def wall(blocks: Sequence[BlockRecord]) -> Blocks:

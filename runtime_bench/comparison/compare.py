@@ -26,7 +26,7 @@ from runtime_bench.comparison.verdicts import (
 )
 from runtime_bench.records import InstructionsRecord
 from runtime_bench.results import Results
-from runtime_bench.samples import counted_blocks, wall
+from runtime_bench.samples import counted_blocks, reference, wall
 from runtime_bench.statistics import Blocks, independent_ratio, summarise
 
 
@@ -140,9 +140,7 @@ class _Work:
         if self.before.run.device["emulated"]:
             return self._counted(pair, case)
         reason = clock_obstacle(self.before, self.after, entries, length, threads)
-        reason = reason or reference_obstacle(
-            self._shift(_peak(self.before), _peak(self.after), case)
-        )
+        reason = reason or reference_obstacle(self._device_shift(case))
         if reason:
             return self._refused(pair, case, reason)
         return self._timed(pair, case, versions)
@@ -196,7 +194,7 @@ class _Work:
     def _shifts(self, pair: Pair, case: Case) -> list[float]:
         """How many times as fast those became that had no reason to: the matrix product, and (their
         median) the other artifacts whose file, runtime and system are the same in both runs."""
-        product = self._shift(_peak(self.before), _peak(self.after), case)
+        product = self._device_shift(case)
         unchanged = []
         for other in self.pairs:
             ids = other.before["id"], other.after["id"]
@@ -207,6 +205,11 @@ class _Work:
         known = [shift for shift in unchanged if shift is not None]
         middle = float(np.median(known)) if known else None
         return [shift for shift in (product, middle) if shift is not None]
+
+    def _device_shift(self, case: Case) -> float | None:
+        """How many times as fast the matrix product became; None where one run lacks it."""
+        one, other = reference(self.before, *case), reference(self.after, *case)
+        return one / other if one is not None and other is not None else None
 
     def _shift(self, before: str, after: str, case: Case) -> float | None:
         one = self._blocks(self.before, before, case)
@@ -242,7 +245,3 @@ def _counts(results: Results, entry: str, case: Case) -> InstructionsRecord:
         for item in results.instructions
         if (item.entry, item.length, item.threads) == (entry, *case)
     )
-
-
-def _peak(results: Results) -> str:
-    return next((item["id"] for item in results.run.entries if "peak" in item["roles"]), "")

@@ -218,8 +218,9 @@ def _timing_method(content: Content) -> tuple[str, ...]:
     paragraphs = [
         f"{_processes(content)} {_rounds(settings)} for each case; within a round every artifact "
         f"runs for {settings['seconds_per_block']:g} s (at least "
-        f"{settings['minimum_iterations']} inferences), in forward order in one round and in reverse in the next (A B B A), so that "
-        "a steady drift of the clock cancels from the ratios.",
+        f"{settings['minimum_iterations']} inferences), in forward order in one round and in "
+        "reverse in the next (A B B A), so that a steady drift of the clock cancels from the "
+        "ratios.",
         "Before a case each artifact warms up for at least 0.3 s and until the medians of two "
         "neighbouring windows of 3 inferences agree within 5 %. The first 0.15 s of each block "
         "lead in and are not counted.",

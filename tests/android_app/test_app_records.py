@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
 
+from runtime_bench.comparison.compare import compare_results
+from runtime_bench.comparison.verdicts import Verdict
 from runtime_bench.plan import Plan, Settings, make_plan
+from runtime_bench.records import BlockRecord
 from runtime_bench.report.base import formats
 from runtime_bench.runners import protocol
 from tests.android_app.app_plans import (
@@ -149,6 +153,28 @@ def test_slow_rounds_are_dropped_and_waited_for(tiny_plan: Plan, tmp_path: Path)
     assert before["reference_ns"] == 5_000_000
     for module in formats().values():
         module.render(content)
+
+
+def test_runs_are_compared_by_the_apps_own_product(tiny_plan: Plan, tmp_path: Path) -> None:
+    document = app_plan(tiny_plan)
+    (tmp_path / "again").mkdir()
+    before, _ = checked_results(run_benchmark(document, tmp_path)[0])
+    after, _ = checked_results(run_benchmark(document, tmp_path / "again")[0])
+    same = compare_results(before, after)
+    assert {change.verdict for change in same.changes} == {Verdict.SAME}
+    slower = [_with_product(block, 6_000_000) for block in after.blocks]
+    found = compare_results(before, replace(after, blocks=tuple(slower)))
+    assert all("device itself became slower" in change.reason for change in found.changes)
+    without = [_with_product(block, None) for block in after.blocks]
+    found = compare_results(before, replace(after, blocks=tuple(without)))
+    assert {change.verdict for change in found.changes} == {Verdict.INCOMPARABLE}
+
+
+def _with_product(block: BlockRecord, nanoseconds: int | None) -> BlockRecord:
+    assert block.before is not None
+    rest = {name: value for name, value in block.before.items() if name != "reference_ns"}
+    product = {} if nanoseconds is None else {"reference_ns": nanoseconds}
+    return replace(block, before=rest | product)
 
 
 def test_rounds_go_forward_and_back_alike(tiny_plan: Plan, tmp_path: Path) -> None:

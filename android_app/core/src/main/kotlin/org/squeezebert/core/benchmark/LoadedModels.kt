@@ -108,7 +108,7 @@ internal class LoadedModels(
         case: Case,
         round: Int,
         position: Int,
-        reference: Long?,
+        reference: Long,
     ): JsonObject {
         val started = phone.utcNow()
         val before = phone.sensors()
@@ -129,7 +129,7 @@ internal class LoadedModels(
             // What other processes do is not told to an app.
             put("other_load", JsonNull)
             put("stolen", JsonNull)
-            put("before", if (reference == null) before else before.with(REFERENCE, reference))
+            put("before", before.with(REFERENCE, reference))
             put("after", phone.sensors())
             put("pss_bytes", phone.pssBytes())
             put("energy_uj", JsonNull)

@@ -109,7 +109,7 @@ internal class Schedule(
     }
 
     private fun measureRound(case: Case, number: Int, forward: Boolean) {
-        val product = if (watched) reference.measure() else null
+        val product = reference.measure()
         order(alive(), forward).forEachIndexed { position, entry ->
             try {
                 val block = models.block(entry, case, number, position, product)
