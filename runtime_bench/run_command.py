@@ -85,6 +85,7 @@ def _jobs(options: argparse.Namespace) -> list[_Job]:
             targets=device.targets(),
             peak=not isinstance(device, AppDevice),
         )
+        plan = replace(plan, notices=(*plan.notices, *device.notices))
         path: Path = options.out
         if several:
             place = re.sub(r"[^A-Za-z0-9._-]", "-", name)

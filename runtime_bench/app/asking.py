@@ -21,9 +21,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from runtime_bench.adb.client import Adb
 from runtime_bench.adb.failures import last_line
+from runtime_bench.devices.base import Cluster, Fingerprint
 from runtime_bench.errors import BenchError, DeviceError, InputError
 
 PACKAGE = "org.squeezebert.app"
@@ -51,11 +53,14 @@ class Engine:
 
 @dataclass(frozen=True)
 class About:
-    """The app on a phone; ``engines`` by target, ``plans`` is the schema that it reads."""
+    """The app on a phone; ``engines`` by target, ``plans`` is the schema that it reads.
 
-    version: str
-    abi: str
+    ``phone`` and ``versions`` are those that its own run records hold.
+    """
+
     plans: str
+    phone: Fingerprint
+    versions: Mapping[str, str]
     engines: Mapping[str, Engine]
 
 
@@ -121,20 +126,35 @@ def _asked(adb: Adb, command: str) -> Mapping[str, object]:
 
 def _about(adb: Adb, found: Mapping[str, object]) -> About:
     try:
-        engines = found["engines"]
-        if not isinstance(engines, Mapping):
-            raise TypeError("no engines")
         return About(
-            version=str(found["version"]),
-            abi=str(found["abi"]),
             plans=str(found["plans"]),
-            engines={target: _engine(item) for target, item in engines.items()},
+            phone=_fingerprint(_mapping(found["device"])),
+            versions={name: str(text) for name, text in _mapping(found["versions"]).items()},
+            engines={
+                target: _engine(_mapping(item))
+                for target, item in _mapping(found["engines"]).items()
+            },
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError) as error:
         raise _strange(adb, ABOUT, f"{error!r} in {json.dumps(found)[:200]}") from None
 
 
-def _engine(item: Mapping[str, object]) -> Engine:
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is no object")
+    return value
+
+
+def _fingerprint(device: Mapping[str, Any]) -> Fingerprint:
+    clusters = tuple(
+        Cluster(str(item["name"]), tuple(item["cpus"]), item["maximum_khz"])
+        for item in device["clusters"]
+    )
+    features = tuple(device["features"])
+    return Fingerprint(**{**device, "features": features, "clusters": clusters})
+
+
+def _engine(item: Mapping[str, Any]) -> Engine:
     version = item.get("version")
     missing = "" if version else f"{item['reason']} {item['next_step']}"
     return Engine(str(item["name"]), None if version is None else str(version), missing)

@@ -137,7 +137,7 @@ class _Records:
     def _check_head(self, found: RunRecord) -> None:
         """The app has to measure what it was told: its record says what it understood."""
         mine, its = _plain(self._head), _plain(found)
-        for what in ("entries", "lengths", "threads", "settings"):
+        for what in ("entries", "lengths", "threads", "settings", "device", "versions"):
             if not self.head_is_due or mine[what] != its[what]:
                 raise DeviceError(
                     f"The app measures something else than it was told ({what}: {its[what]}).",
@@ -167,8 +167,9 @@ class _Watch:
             return True
         if state != self._state or look.lines:
             self._moved = time.monotonic()
-        if state is not None and (self._state is None or state.text != self._state.text):
-            self._show(f"{state.text} ({state.done} of {state.total} rounds)")
+        if state is not None and state.text and state != self._state:
+            rounds = f" ({state.done} of {state.total} rounds)" if state.total else ""
+            self._show(f"{state.text}{rounds}")
         self._state = state
         self._look_after(look.process)
         waited = time.monotonic() - self._moved

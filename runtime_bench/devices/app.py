@@ -7,7 +7,6 @@ give every artifact a process of its own, and can bind it to cores.
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from pathlib import Path
 
 from runtime_bench.adb import presence, staging
@@ -64,22 +63,23 @@ def open_device(address: str) -> Device:
 class AppDevice(Handset):
     """A phone on which the app measures."""
 
+    notices = (
+        "Measured inside the app: one process holds all models, the runtimes and the app itself, "
+        "so that peak memory and PSS are of all of them, and starts open the model again in the "
+        "same process, with its file in the page cache.",
+    )
+
     def __init__(self, adb: Adb, name: str) -> None:
         super().__init__(adb, name)
         self._told: asking.About | None = None
         self._folder: RunFolder | None = None
 
     def fingerprint(self) -> Fingerprint:
-        phone = super().fingerprint()
-        return replace(phone, kind=KIND, extra={**phone.extra, "app_abi": self._about().abi})
+        """The phone as the app sees it, which is less than adb's shell sees."""
+        return self._about().phone
 
     def versions(self) -> Mapping[str, str]:
-        engines = self._about().engines.values()
-        return {
-            "adb": self._adb.client_version(),
-            "app": self._about().version,
-            **{engine.name: engine.version for engine in engines if engine.version is not None},
-        }
+        return self._about().versions
 
     def targets(self) -> AbstractSet[str]:
         engines = self._about().engines

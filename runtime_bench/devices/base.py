@@ -116,6 +116,8 @@ class Device(Protocol):
     usual: Usual = Usual()
     #: It computes on this machine, where one device at a time may.
     here: bool = False
+    #: What whoever reads its figures has to know.
+    notices: tuple[str, ...] = ()
 
     def fingerprint(self) -> Fingerprint: ...
 

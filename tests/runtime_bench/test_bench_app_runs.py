@@ -62,7 +62,7 @@ def test_a_plan_is_measured_and_the_phone_is_left_as_it_was(bench: Bench) -> Non
     assert (device["name"], device["kind"]) == (f"app:{phone.daemon.serial}", "app")
     assert device["model"] == "Google Pixel 6"
     assert results.run.versions["app"] == "0.1.0"
-    assert results.run.versions["ONNX Runtime"] == "1.29.0"
+    assert results.run.notices[-1].startswith("Measured inside the app")
     assert [entry["id"] for entry in results.run.entries] == ["e1"]
     assert [(item.entry, item.round) for item in results.blocks] == [("e1", 0), ("e1", 1)]
     assert results.ends
@@ -137,7 +137,15 @@ def test_an_app_without_the_provider(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "about", [{"engines": 3}, {"engines": {"onnx": {}}}, {"engines": {"onnx": []}}]
+    "about",
+    [
+        {"engines": 3},
+        {"engines": {"onnx": {}}},
+        {"engines": {"onnx": []}},
+        {"device": {"model": "lacks the rest"}},
+        {"device": {**app.DEVICE, "more": 1}},
+        {"versions": None},
+    ],
 )
 def test_an_app_that_tells_nonsense(bench: Bench, about: dict[str, object]) -> None:
     bench.phone(prepare=app.installed(**about))
@@ -251,8 +259,9 @@ def test_a_phone_at_another_server(bench: Bench) -> None:
 
 def test_an_emulator_for_another_processor_is_measured(bench: Bench) -> None:
     # The native runners are for arm64-v8a alone; the app is built for x86_64, too.
-    bench.phone(Make(abis=("x86_64", "arm64-v8a")), app.installed(abi="x86_64"))
+    device = {**app.DEVICE, "architecture": "x86_64"}
+    bench.phone(Make(abis=("x86_64", "arm64-v8a")), app.installed(device=device))
     code, said = run(bench)
     assert code == 0, said
-    assert bench.results().run.device["extra"]["app_abi"] == "x86_64"
+    assert bench.results().run.device["architecture"] == "x86_64"
     assert len(bench.results().blocks) == ROUNDS

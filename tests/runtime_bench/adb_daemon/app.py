@@ -16,6 +16,22 @@ NO_EXECUTORCH = {
     "reason": "ExecuTorch is not in this app.",
     "next_step": "Build the app with it.",
 }
+DEVICE = {
+    "kind": "app",
+    "model": "Google Pixel 6",
+    "architecture": "aarch64",
+    "cores": 8,
+    "features": ["asimd", "asimddp", "asimdhp"],
+    "memory_bytes": 7800000 * 1024,
+    "system": "Android 14 (API 34)",
+    "emulated": False,
+    "extra": {"soc": "GS101", "build": None, "abis": ["arm64-v8a"], "app_abi": "arm64-v8a"},
+    "clusters": [
+        {"name": "little", "cpus": [0, 1, 2, 3], "maximum_khz": 1803000},
+        {"name": "middle", "cpus": [4, 5], "maximum_khz": 2253000},
+        {"name": "big", "cpus": [6, 7], "maximum_khz": 2802000},
+    ],
+}
 _SIMULATED = Path(__file__).with_name("simulated_app.py")
 
 
@@ -25,8 +41,8 @@ def install(phone: Phone, launch: list[str] | None = None, **about: object) -> N
     ``about`` replaces parts of what it says of itself.
     """
     usual = {
-        "version": "0.1.0",
-        "abi": "arm64-v8a",
+        "device": DEVICE,
+        "versions": {"app": "0.1.0"},
         "plans": "squeezebert-app-plan/1",
         "engines": {"onnx": ONNX, "executorch": NO_EXECUTORCH},
     }

@@ -121,8 +121,9 @@ class App:
         found = {name: plan[name] for name in names}
         if (self._phone / "app/misunderstands").exists():
             found["lengths"] = [7]
-        device = {"name": plan["device"], "kind": "app"}
-        return {"started": _now(), "device": device, "versions": {"app": "0.1.0"}, **found}
+        about = json.loads((self._phone / "app/about").read_bytes())
+        device = {"name": plan["device"], **about["device"]}
+        return {"started": _now(), "device": device, "versions": about["versions"], **found}
 
     def _earlier(self) -> list[dict[str, Any]]:
         if not self._records.exists():
