@@ -6,8 +6,8 @@ import java.io.File
 class Aapt(private val folder: File) {
     private val program: File by lazy { unpack() }
 
-    /** Compiles and links; see [ResourceInputs] and [ResourceOutputs]. */
-    fun link(inputs: ResourceInputs, outputs: ResourceOutputs) {
+    /** Compiles and links with the complete [manifest]; see [ResourceInputs] and [ResourceOutputs]. */
+    fun link(manifest: File, inputs: ResourceInputs, outputs: ResourceOutputs) {
         val compiled = File(folder, "compiled.zip")
         compiled.delete()
         run("compile", "--dir", inputs.resources.path, "-o", compiled.path)
@@ -16,7 +16,7 @@ class Aapt(private val folder: File) {
         run(
             "link",
             "-I", inputs.framework.path,
-            "--manifest", inputs.manifest.path,
+            "--manifest", manifest.path,
             "--min-sdk-version", inputs.minSdk,
             "--target-sdk-version", inputs.targetSdk,
             "--version-code", inputs.versionCode,
@@ -68,7 +68,7 @@ class Aapt(private val folder: File) {
     }
 }
 
-/** Sources of a resource table. [framework]: a jar or APK with Android's own resources. */
+/** Sources of a resource table. [manifest]: as the app has it; [framework]: a jar or APK with Android's own resources. */
 class ResourceInputs(
     val resources: File,
     val manifest: File,

@@ -23,3 +23,10 @@ fun File.sha256(): String {
     }
     return digest.digest().joinToString("") { "%02x".format(it) }
 }
+
+/** Contents of the files below [folder] by path, with forward slashes. */
+fun filesBelow(folder: File): Map<String, ByteArray> =
+    folder
+        .walkTopDown()
+        .filter { it.isFile }
+        .associate { it.relativeTo(folder).invariantSeparatorsPath to it.readBytes() }

@@ -17,16 +17,19 @@ private const val DEMO_PASSWORD = "android-demo"
 /** Called by the app's pom.xml: the first argument is the step, the others are `name=value`. */
 fun main(arguments: Array<String>) {
     try {
-        val options = Options.parse(arguments.drop(1))
-        when (val step = arguments.firstOrNull()) {
-            "resources" -> prepareResources(options)
-            "package" -> packageApp(options)
-            else ->
-                throw PackagingError("There is no step $step.", "Name resources or package.")
-        }
+        runStep(arguments.firstOrNull(), Options.parse(arguments.drop(1)))
     } catch (error: PackagingError) {
         System.err.println("${error.reason}\n${error.nextStep}")
         exitProcess(1)
+    }
+}
+
+/** Does one step of the build: "resources" or "package". */
+fun runStep(step: String?, options: Options) {
+    when (step) {
+        "resources" -> prepareResources(options)
+        "package" -> packageApp(options)
+        else -> throw PackagingError("There is no step $step.", "Name resources or package.")
     }
 }
 
@@ -56,10 +59,12 @@ private fun prepareResources(options: Options) {
 
 private fun packageApp(options: Options) {
     val build = options.file("build")
-    // For the tests, which build once more and compare.
-    File(build, "package-arguments.txt").writeText(options.toString())
     val work = options.optionalFile("work") ?: File(build, "package")
     val target = options.optionalFile("target") ?: build
+    work.mkdirs()
+    target.mkdirs()
+    // For the tests, which build once more and compare.
+    File(target, "package-options.txt").writeText(options.toString())
     val downloads =
         Downloads(
             maven = options.optional("maven")?.let { File(it, "bin/mvn") }?.takeIf(File::isFile),

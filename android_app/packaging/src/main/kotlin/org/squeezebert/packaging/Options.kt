@@ -23,6 +23,9 @@ class Options(private val values: Map<String, String>) {
     fun files(name: String): List<File> =
         text(name).split(File.pathSeparatorChar).map { File(it).absoluteFile }
 
+    /** These options with one [name] set or replaced. */
+    fun with(name: String, value: String) = Options(values + (name to value))
+
     /** The options as they were given, a line for each. */
     override fun toString() = values.entries.joinToString("\n") { "${it.key}=${it.value}" }
 

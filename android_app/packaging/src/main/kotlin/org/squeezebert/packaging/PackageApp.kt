@@ -86,7 +86,7 @@ class PackageApp(
             throw PackagingError("Two bundles have the same name.", "Rename one of the folders.")
         }
         val assets = sortedMapOf<String, ByteArray>()
-        if (parts.assets.isDirectory) assets += filesBelow(parts.assets, "")
+        if (parts.assets.isDirectory) assets += filesBelow(parts.assets)
         for (bundle in parts.bundles) {
             if (!File(bundle, "manifest.json").isFile) {
                 throw PackagingError(
@@ -94,14 +94,8 @@ class PackageApp(
                     "Make one with `squeezebert-export build`, and name it in -Dbundles=FOLDER.",
                 )
             }
-            assets += filesBelow(bundle, "bundles/${bundle.name}/")
+            assets += filesBelow(bundle).mapKeys { "bundles/${bundle.name}/${it.key}" }
         }
         return assets
     }
-
-    private fun filesBelow(folder: File, prefix: String): Map<String, ByteArray> =
-        folder
-            .walkTopDown()
-            .filter { it.isFile }
-            .associate { prefix + it.relativeTo(folder).invariantSeparatorsPath to it.readBytes() }
 }
