@@ -25,6 +25,7 @@ examples:
   squeezebert-bench run out/mnli --baseline out/stock-bert --dry-run
   squeezebert-bench run out/mnli --baseline out/stock-bert --resume
   squeezebert-bench run out/mnli --baseline out/stock-bert --device adb --cores big
+  squeezebert-bench run out/mnli --baseline out/stock-bert --device app
   squeezebert-bench run out/mnli --device arm64 --lengths 128 --gate-instructions before.jsonl
 
 how it measures:
@@ -40,7 +41,8 @@ Every artifact runs in a process of its own, and one at a time computes. Every s
 results file as it comes: after an interruption or a lost cable the same command with --resume goes
 on. Phones (adb) and host:native compute with the native runners, and their outputs are compared
 with this machine's before anything is timed. The emulated Arm device (arm64) counts executed
-instructions in place of timing. Both need: make native
+instructions in place of timing. Both need: make native. On a phone with the Android app (make apk)
+--device app lets the app measure, with its own engines and all models in one process.
 """
 
 _REPORT_EXAMPLES = """\
@@ -122,7 +124,8 @@ def command_line() -> argparse.ArgumentParser:
         type=_names,
         default=["host"],
         metavar="DEVICES",
-        help="where, with commas for several at once: host, host:native, adb:SERIAL, arm64:PROFILE "
+        help="where, with commas for several at once: host, host:native, adb:SERIAL, app:SERIAL, "
+        "arm64:PROFILE "
         "(default: host; see: squeezebert-bench devices)",
     )
     run.add_argument(
