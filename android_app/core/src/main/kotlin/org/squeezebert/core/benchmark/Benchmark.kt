@@ -111,7 +111,8 @@ class Benchmark(
             put("code", "memory")
             put(
                 "message",
-                "The models need about ${gigabytes(needed)}, ${gigabytes(free.toDouble())} is free.",
+                "The models need about ${gigabytes(needed)}, " +
+                    "${gigabytes(free.toDouble())} is free.",
             )
             put("remedy", "Measure fewer artifacts at once.")
             put("blocking", false)

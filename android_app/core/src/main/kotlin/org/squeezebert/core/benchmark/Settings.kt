@@ -58,8 +58,8 @@ data class Settings(
             minimumIterations < 1 -> "A block of $minimumIterations inferences measures nothing"
             starts < 0 || !(pauseLimit >= 0) || !(warmUpLimit >= 0) ->
                 "Starts, pauses and warm-up are below zero"
-            cores != ALL_CORES -> "The plan asks for the cores \"$cores\", but an app cannot bind its " +
-                "threads"
+            cores != ALL_CORES -> "The plan asks for the cores \"$cores\", but an app cannot " +
+                "bind its threads"
             else -> return
         }
         throw UserError("$wrong.", "Make the plan again with other settings.")

@@ -18,7 +18,10 @@ class FakeRun(val plan: BenchmarkPlan = fakePlan()) {
     val records = mutableListOf<JsonObject>()
     val progress = mutableListOf<Progress>()
     var cancelled: () -> Boolean = { false }
-    var write: (JsonObject) -> Unit = { records += it }
+    var write: (JsonObject) -> Unit = {
+        check(records.size < 10_000) { "a run without an end" }
+        records += it
+    }
 
     fun run(earlier: List<JsonObject> = emptyList()): Outcome {
         val folders = { id: String -> File("models", plan.entries.first { it.id == id }.bundle) }

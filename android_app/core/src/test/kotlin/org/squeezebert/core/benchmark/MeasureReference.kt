@@ -2,7 +2,7 @@ package org.squeezebert.core.benchmark
 
 import kotlin.system.measureNanoTime
 
-/** Prints times of the reference product in milliseconds as the JVM warms up, and of an interval. */
+/** Prints times of the reference product as the JVM warms up, and of an interval. */
 fun main() {
     val product = MatrixProduct()
     val times = List(300) { measureNanoTime(product::multiply) / 1e6 }
