@@ -1,6 +1,7 @@
 r"""What a phone is, from what its own commands print. Nothing is guessed: unknown stays None or 0.
 
-Everything that a phone is ever asked; one shell call holds exactly one of these lines:
+Everything that a phone is ever asked (with the app, besides, what app/asking.py lists); one shell
+call holds exactly one of these lines:
 
     getprop
     cat /proc/cpuinfo          cat /proc/meminfo          cat /proc/stat

@@ -46,8 +46,9 @@ class BenchmarkEntry(private val context: Context, private val benchmarking: Ben
 
     /** Starts the run; why it cannot be, or null. */
     private fun obstacle(folder: PlanFolder, name: String): UserError? {
+        // A lock without a secret is being opened by the computer, which takes a moment.
         val keyguard = context.getSystemService(KeyguardManager::class.java)
-        if (keyguard?.isKeyguardLocked == true) {
+        if (keyguard?.isDeviceLocked == true) {
             return UserError(
                 "The phone is locked: what nobody sees is kept from its fast cores.",
                 "Unlock it, and start the run again.",

@@ -104,7 +104,7 @@ class BenchmarkEntryTest {
     @Test
     fun aLockedPhoneIsNotMeasured() {
         writePlan()
-        shadowOf(context.getSystemService(KeyguardManager::class.java)).setKeyguardLocked(true)
+        shadowOf(context.getSystemService(KeyguardManager::class.java)).setIsDeviceLocked(true)
         start("bench-1")
         assertRefused("The phone is locked")
     }
