@@ -20,7 +20,13 @@ from tokenizers import normalizers
 
 from exporter.tokenizer import encode_batch, generated_files, load_tokenizer
 from tests.android_app.core_classes import run_program
-from tests.android_app.tokenizer_texts import every_character, made_up, real_texts
+from tests.android_app.tokenizer_texts import (
+    characters_by_category,
+    every_character,
+    made_up,
+    marks,
+    real_texts,
+)
 
 _EXAMPLES = Path(__file__).parents[2] / "exporter" / "examples"
 _PROGRAM = "org.squeezebert.core.text.EncodeFiles"
@@ -72,7 +78,7 @@ def with_every_letter(base: Document) -> Document:
         found = {chr(code), *lower(chr(code)), *decompose(chr(code)), *lower(decompose(chr(code)))}
         if len(found) > 1 or code < 0x700 or 0x1100 <= code < 0x1200:
             characters |= found
-    characters |= set("\u302e\u302f\U00016ff0\U00016ff1\u0323\ufffd")
+    characters |= {"\ufffd", *characters_by_category()["combining"]}
     pieces = dict(base["model"]["vocab"])
     for character in sorted(characters):
         for piece in (character, f"##{character}"):
@@ -209,7 +215,7 @@ SETTINGS: list[dict[str, bool | None]] = [
 def test_every_character(settings: dict[str, bool | None], tmp_path: Path) -> None:
     seed = SETTINGS.index(settings)
     tokenizer = changed(with_every_letter(document("intents")), **settings)
-    single = [*every_character(seed, uniform=not settings), *made_up(3000, seed)]
+    single = [*every_character(seed, uniform=not settings), *made_up(3000, seed), *marks(500, seed)]
     questions = [*map(Question, single), *pairs_of(single, 2000, seed)]
     assert len(questions) > (8_000 if settings else 50_000)
     assert differences(tmp_path, tokenizer, questions) == []
@@ -226,6 +232,16 @@ def test_other_special_tokens(tmp_path: Path) -> None:
     texts = list(made_up(5000, seed=11))
     questions = [*map(Question, texts), *pairs_of(texts, 5000, seed=11)]
     assert differences(tmp_path, with_other_tokens(document("intents")), questions) == []
+
+
+def test_the_texts_try_the_order_of_marks() -> None:
+    """Many texts of marks become others where marks are not sorted, or pass where they may not."""
+    strip = normalizers.BertNormalizer(lowercase=False, strip_accents=True).normalize_str
+    texts = list(marks(500, seed=13))
+    unsorted = ["".join(map(strip, text)) for text in texts]
+    assert sum(strip(text) != plain for text, plain in zip(texts, unsorted, strict=True)) > 100
+    passing = [strip(plain) for plain in unsorted]
+    assert sum(strip(text) != plain for text, plain in zip(texts, passing, strict=True)) > 20
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ _UNIFORM_BLOCKS = (
     range(0x2FA20, 0xE0000),
     range(0xE0200, 0x110000),
 )
+#: Marks of combining class 0, which go with the accents but let no other mark pass.
+_LOOSE = "\u0901\u0a01\u0bc0\u1dfa\ua806"
 _SURROGATES = [chr(code) for code in (0xD800, 0xD83D, 0xDBFF, 0xDC00, 0xDE00, 0xDFFF)]
 _SPECIAL = (
     "[CLS]",
@@ -94,6 +96,18 @@ def made_up(count: int, seed: int) -> Iterator[str]:
                 parts.append(chance.choice((*_SPECIAL, *_SURROGATES, " ", "-", "a", "É", "word")))
             else:
                 parts.append(chance.choice(kinds[chance.choice(chosen)]))
+        yield "".join(parts)
+
+
+def marks(count: int, seed: int) -> Iterator[str]:
+    """Words of marks that stay without accents, in every order, others and letters among them."""
+    chance = random.Random(seed)
+    staying = characters_by_category()["combining, stays"]
+    others = characters_by_category()["combining"]
+    for _ in range(count):
+        parts = [
+            chance.choice(chance.choice((staying, staying, others, _LOOSE, "aé"))) for _ in range(9)
+        ]
         yield "".join(parts)
 
 
