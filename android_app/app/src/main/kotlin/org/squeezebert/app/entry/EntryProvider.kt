@@ -22,9 +22,9 @@ import org.squeezebert.core.entry.about
  *
  *     adb shell content query --uri content://org.squeezebert.app.benchmark[/RUN]
  *
- * answers one row with the column `about`, a JSON object. The folder is made here since files of the
- * app's own folder are surely readable for it, whoever writes them. The manifest asks for the
- * permission DUMP, which adb's shell has and other apps have not.
+ * answers one row with the column `about`, a JSON object. The folder is made here so that the app
+ * owns it, whoever writes files there. The manifest asks for the permission DUMP, which adb's shell
+ * has and other apps have not.
  */
 class EntryProvider : ContentProvider() {
     /** Makes the engines; tests replace it. */

@@ -38,7 +38,8 @@ class AndroidPhoneTest {
     fun aPhoneWithTwoKindsOfCores() {
         val cores = (0..2).joinToString("\n") { cpu ->
             val more = if (cpu == 2) "asimddp i8mm" else "asimddp"
-            "processor\t: $cpu\nFeatures\t: fp asimd atomics $more\nCPU part\t: 0xd0${5 + cpu / 2}\n"
+            val part = "0xd0${5 + cpu / 2}"
+            "processor\t: $cpu\nFeatures\t: fp asimd atomics $more\nCPU part\t: $part\n"
         }
         write("proc/cpuinfo", cores)
         write("proc/self/status", "VmPeak:\t 9999 kB\nVmHWM:\t  2048 kB\n")

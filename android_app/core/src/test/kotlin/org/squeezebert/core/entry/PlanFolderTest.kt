@@ -1,7 +1,9 @@
 package org.squeezebert.core.entry
 
 import java.io.File
+import java.security.MessageDigest
 import kotlinx.serialization.json.Json
+import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
 import org.junit.Assert.assertEquals
@@ -33,7 +35,8 @@ class PlanFolderTest {
 
     @Test
     fun namesThatLeaveTheFolderAreRefused() {
-        val wrong = listOf(null, "", "..", ".hidden", "a/b", "../a", "a\u0000b", "ä", "a".repeat(65))
+        val long = "a".repeat(65)
+        val wrong = listOf(null, "", "..", ".hidden", "a/b", "../a", "a\u0000b", "ä", long)
         for (name in wrong) {
             val error = assertThrows(name, UserError::class.java) {
                 PlanFolder.of(name, shared, own)
@@ -132,7 +135,7 @@ class PlanFolderTest {
         val file = File(folder, "bundles/e1/onnx/model.onnx")
         file.parentFile.mkdirs()
         file.writeBytes(content)
-        val hash = java.security.MessageDigest.getInstance("SHA-256").digest(content)
+        val hash = MessageDigest.getInstance("SHA-256").digest(content)
             .joinToString("") { "%02x".format(it) }
         val stored = StoredFile("onnx/model.onnx", content.size.toLong(), hash)
         val artifact = Artifact(
@@ -141,7 +144,7 @@ class PlanFolderTest {
         )
         val entry = PlanEntry(
             "e1", "tiny", listOf("subject"), "bundles/e1", artifact, emptyMap(), null, 1e-4,
-            kotlinx.serialization.json.JsonObject(emptyMap()),
+            JsonObject(emptyMap()),
         )
         return BenchmarkPlan(
             emptyList(), "app", listOf(entry), listOf(8), listOf(1), Settings(), emptyList(),
