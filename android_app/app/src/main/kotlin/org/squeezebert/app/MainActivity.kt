@@ -86,13 +86,12 @@ class MainActivity : Activity() {
         val pages = listOf(R.id.classify, R.id.benchmark, R.id.about)
             .map { findViewById<View>(it) }
         classify = ClassifyScreen(pages[CLASSIFY], workplace, ::chooseModel)
-        val settings = (application as DemoApplication).settings
         return listOf(
             Tab(pages[CLASSIFY], findViewById(R.id.tab_classify), classify),
             Tab(
                 pages[BENCHMARK],
                 findViewById(R.id.tab_benchmark),
-                BenchmarkScreen(pages[BENCHMARK], workplace, settings, ::share),
+                BenchmarkScreen(pages[BENCHMARK], workplace, ::settings, ::share),
             ),
             Tab(
                 pages[ABOUT],
@@ -101,6 +100,8 @@ class MainActivity : Activity() {
             ),
         )
     }
+
+    private fun settings() = (application as DemoApplication).settings
 
     private fun select(index: Int) {
         selected = index

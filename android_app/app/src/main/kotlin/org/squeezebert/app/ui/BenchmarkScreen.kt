@@ -20,12 +20,13 @@ import org.squeezebert.core.benchmark.Settings
 /**
  * What to measure, how far it is, and what came out.
  *
+ * @param settings how a run measures.
  * @param share hands the results to another app.
  */
 internal class BenchmarkScreen(
     private val root: View,
     private val workplace: Workplace,
-    settings: Settings,
+    settings: () -> Settings,
     share: () -> Unit,
 ) : Screen {
     private val context = root.context
@@ -75,7 +76,7 @@ internal class BenchmarkScreen(
         // On one column, what is new would be below the screen, or far above.
         if (state::class != before::class && root is ScrollView) {
             val finished = state is BenchmarkState.Finished && before is BenchmarkState.Running
-            root.post { root.smoothScrollTo(0, if (finished) results.top else 0) }
+            root.afterLayout { root.smoothScrollTo(0, if (finished) results.top else 0) }
         }
         before = state
     }

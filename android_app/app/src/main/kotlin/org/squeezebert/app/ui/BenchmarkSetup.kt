@@ -23,7 +23,7 @@ import org.squeezebert.core.benchmark.planFor
 internal class BenchmarkSetup(
     private val root: View,
     private val workplace: Workplace,
-    private val settings: Settings,
+    private val settings: () -> Settings,
 ) {
     private val context = root.context
     private val formats = Formats(context)
@@ -130,7 +130,7 @@ internal class BenchmarkSetup(
             .map { Choice(it.bundle, it.artifact, it === base) }
         val limit = measured.minOf { it.bundle.model.maxPositions }
         try {
-            val plan = planFor(choices, lengths.filter { it <= limit }, threads, settings)
+            val plan = planFor(choices, lengths.filter { it <= limit }, threads, settings())
             val title = measured.joinToString(", ") { formats.title(it) }
             workplace.benchmarking.start(title, plan)
         } catch (error: UserError) {

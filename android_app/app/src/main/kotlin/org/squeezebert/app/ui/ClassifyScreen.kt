@@ -97,7 +97,7 @@ internal class ClassifyScreen(
         )
         if (scrollToAnswer && state is ClassifyState.Done) {
             scrollToAnswer = false
-            (root as? ScrollView)?.let { it.post { it.smoothScrollTo(0, answer.top) } }
+            (root as? ScrollView)?.let { it.afterLayout { it.smoothScrollTo(0, answer.top) } }
         }
     }
 

@@ -7,6 +7,7 @@ import android.text.style.TextAppearanceSpan
 import android.view.LayoutInflater
 import android.view.View
 import android.view.ViewGroup
+import android.view.ViewTreeObserver
 import android.widget.LinearLayout
 import android.widget.TextView
 import kotlin.math.roundToInt
@@ -19,6 +20,19 @@ internal fun Context.dp(count: Int): Int = (count * resources.displayMetrics.den
 /** Visible or not there at all. */
 internal fun View.show(visible: Boolean) {
     visibility = if (visible) View.VISIBLE else View.GONE
+}
+
+/** Runs [action] once what is shown now has its place. */
+internal fun View.afterLayout(action: () -> Unit) {
+    viewTreeObserver.addOnGlobalLayoutListener(
+        object : ViewTreeObserver.OnGlobalLayoutListener {
+            override fun onGlobalLayout() {
+                viewTreeObserver.removeOnGlobalLayoutListener(this)
+                action()
+            }
+        },
+    )
+    requestLayout()
 }
 
 /** Shows [content]; nothing at all where it is null. */

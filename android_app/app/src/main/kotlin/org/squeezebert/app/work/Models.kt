@@ -90,6 +90,7 @@ class Models(
                 { ImportState.Done(it.name) },
                 { ImportState.Failed(it as UserError) },
             )
+            changed()
             list()
         }
     }

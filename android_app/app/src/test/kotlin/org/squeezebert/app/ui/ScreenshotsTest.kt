@@ -2,6 +2,7 @@ package org.squeezebert.app.ui
 
 import android.graphics.Bitmap
 import android.graphics.Canvas
+import android.view.View
 import java.io.File
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -9,7 +10,10 @@ import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
+import org.robolectric.shadows.ShadowDialog
 import org.squeezebert.app.R
+import org.squeezebert.app.work.BenchmarkState
+import org.squeezebert.core.benchmark.Settings
 
 /** Draws the screens into target/screenshots, or the folder of the property `screenshots`. */
 @RunWith(RobolectricTestRunner::class)
@@ -52,17 +56,55 @@ class ScreenshotsTest {
         stage.tapExample(1)
         stage.classify()
         picture(stage, "$name-classify")
+        stage.application.settings = Settings(blocks = 8, mostBlocks = 8, secondsPerBlock = 0.05)
+        stage.tap(R.id.tab_benchmark)
+        picture(stage, "$name-setup")
         stage.measure(0, 2)
         picture(stage, "$name-benchmark")
         stage.tap(R.id.tab_about)
         picture(stage, "$name-about")
     }
 
+    @Test
+    fun whileMeasuring() {
+        RuntimeEnvironment.setQualifiers("en-$PHONE-notnight-xhdpi")
+        val stage = Stage()
+        stage.startMeasuring(0, 2)
+        stage.waitFor("progress") {
+            (stage.workplace.benchmarking.state as? BenchmarkState.Running)?.progress?.conditions != null
+        }
+        picture(stage, "phone-light-measuring")
+        stage.tap(R.id.benchmark_cancel)
+        stage.waitForBenchmark()
+    }
+
+    @Test
+    fun modelsToChoose() {
+        RuntimeEnvironment.setQualifiers("en-$PHONE-notnight-xhdpi")
+        val stage = Stage()
+        stage.tap(R.id.model_card)
+        val sheet = checkNotNull(ShadowDialog.getLatestDialog().window).decorView
+        write("phone-light-models", draw(stage.activity.window.decorView) { canvas, behind ->
+            canvas.drawColor(stage.activity.getColor(R.color.shade))
+            canvas.translate(0f, (behind.height - sheet.height).toFloat())
+            sheet.draw(canvas)
+        })
+    }
+
     private fun picture(stage: Stage, name: String) {
         stage.settle()
-        val view = stage.activity.window.decorView
+        write(name, draw(stage.activity.window.decorView))
+    }
+
+    private fun draw(view: View, above: (Canvas, View) -> Unit = { _, _ -> }): Bitmap {
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
-        view.draw(Canvas(bitmap))
+        val canvas = Canvas(bitmap)
+        view.draw(canvas)
+        above(canvas, view)
+        return bitmap
+    }
+
+    private fun write(name: String, bitmap: Bitmap) {
         folder.mkdirs()
         File(folder, "$name.png").outputStream().use {
             bitmap.compress(Bitmap.CompressFormat.PNG, 100, it)

@@ -81,6 +81,8 @@ internal class Stage(state: Bundle? = null, intent: Intent? = null) {
     fun become(qualifiers: String) {
         RuntimeEnvironment.setQualifiers(qualifiers)
         controller.configurationChange(RuntimeEnvironment.getApplication().resources.configuration)
+        // The new Activity's window is shown by the system on a phone.
+        if (!activity.window.decorView.isAttachedToWindow) controller.visible()
         settle()
     }
 

@@ -17,7 +17,7 @@ import org.squeezebert.core.engine.Engine
 /** The app on a phone that tests can set up, with the real engines and the real demo bundles. */
 class TestApplication : DemoApplication() {
     /** Short rounds: what is measured here is of no interest. */
-    override val settings = Settings(
+    override var settings = Settings(
         blocks = 2,
         mostBlocks = 2,
         secondsPerBlock = 0.02,
