@@ -93,6 +93,8 @@ class ScreenshotsTest {
 
     private fun picture(stage: Stage, name: String) {
         stage.settle()
+        // A tick that still grows would not be in the picture.
+        stage.activity.window.decorView.jumpDrawablesToCurrentState()
         write(name, draw(stage.activity.window.decorView))
     }
 
