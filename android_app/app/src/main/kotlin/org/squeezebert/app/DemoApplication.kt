@@ -54,7 +54,8 @@ internal fun shippedBundles(assets: AssetManager): ShippedBundles =
 
 private fun filesBelow(assets: AssetManager, path: String): List<String> {
     val inside = assets.list(path).orEmpty()
-    return if (inside.isEmpty()) listOf(path) else inside.flatMap { filesBelow(assets, "$path/$it") }
+    if (inside.isEmpty()) return listOf(path)
+    return inside.flatMap { filesBelow(assets, "$path/$it") }
 }
 
 private const val SHIPPED_FOLDER = "bundles"

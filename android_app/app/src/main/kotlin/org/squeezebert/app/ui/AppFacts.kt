@@ -79,7 +79,8 @@ internal class AppFacts(
             R.string.about_engine_hash to part.text("sha256"),
         )
         for ((name, value) in shown) {
-            if (!value.isNullOrEmpty()) facts.addFact(activity.getString(name), formats.whole(value))
+            if (value.isNullOrEmpty()) continue
+            facts.addFact(activity.getString(name), formats.whole(value))
         }
     }
 

@@ -111,7 +111,8 @@ internal class BenchmarkSetup(
             list.add<CheckBox>(R.layout.model_check).apply {
                 text = context.twoLines(
                     formats.name(option),
-                    listOfNotNull(formats.detail(option), option.missing?.reason).joinToString("\n"),
+                    listOfNotNull(formats.detail(option), option.missing?.reason)
+                        .joinToString("\n"),
                 )
                 isEnabled = option.missing == null
                 isChecked = option.id in chosen && isEnabled

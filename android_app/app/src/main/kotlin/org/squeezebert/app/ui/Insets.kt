@@ -5,8 +5,8 @@ import android.view.View
 import android.view.WindowInsets
 
 /**
- * Keeps content clear of the system's bars, cut-outs and keyboard. From Android 15 on, the app draws
- * behind them; before, the system leaves their place free and there is nothing to do.
+ * Keeps content clear of the system's bars, cut-outs and keyboard. From Android 15 on, the app
+ * draws behind them; before, the system leaves their place free and there is nothing to do.
  *
  * @param tabs is hidden while the keyboard is up, where it lies [below] the screens.
  */

@@ -54,7 +54,9 @@ private fun accuracies(manifest: JsonObject): List<Pair<String, Double>> =
         val path = (artifact["path"] as? JsonPrimitive)?.contentOrNull
         val check = ((artifact["verification"] as? JsonObject)?.get("checks") as? JsonArray)
             .orEmpty()
-            .firstOrNull { ((it as? JsonObject)?.get("name") as? JsonPrimitive)?.content == "accuracy" }
+            .firstOrNull {
+                ((it as? JsonObject)?.get("name") as? JsonPrimitive)?.content == "accuracy"
+            }
         val measured = (check as? JsonObject)?.get("measured") as? JsonObject
         val accuracy = (measured?.get("accuracy") as? JsonPrimitive)?.doubleOrNull
         if (path != null && accuracy != null) path to accuracy else null

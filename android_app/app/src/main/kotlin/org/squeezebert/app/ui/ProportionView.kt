@@ -9,7 +9,8 @@ import org.squeezebert.app.R
 
 /** A bar that is filled from the side where lines begin. */
 class ProportionView(context: Context, attributes: AttributeSet?) : View(context, attributes) {
-    private val track = Paint(Paint.ANTI_ALIAS_FLAG).apply { color = context.getColor(R.color.track) }
+    private val track =
+        Paint(Paint.ANTI_ALIAS_FLAG).apply { color = context.getColor(R.color.track) }
     private val fill = Paint(Paint.ANTI_ALIAS_FLAG)
     private var proportion = 0f
 

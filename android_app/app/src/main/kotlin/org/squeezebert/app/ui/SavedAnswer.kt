@@ -18,7 +18,8 @@ internal fun question(model: ModelOption, text: String, pair: String): Question?
 /** An answer for [restoreAnswer] in a later process. */
 internal fun saveAnswer(answer: ClassifyState.Done): Bundle = Bundle().apply {
     val (question, prediction) = answer.question to answer.prediction
-    putStringArray("question", arrayOf(question.model.bundle, question.model.artifact, question.text))
+    val (bundle, artifact) = question.model
+    putStringArray("question", arrayOf(bundle, artifact, question.text))
     putString("pair", question.pair)
     putStringArray("labels", prediction.scores.map { it.label }.toTypedArray())
     putDoubleArray("probabilities", prediction.scores.map { it.probability }.toDoubleArray())

@@ -61,9 +61,10 @@ internal fun LinearLayout.addFact(name: String, value: CharSequence) {
 /** A name, and smaller below it what is to be known of it. */
 internal fun Context.twoLines(name: String, detail: String): CharSequence {
     val text = SpannableStringBuilder()
-    text.append(name, TextAppearanceSpan(this, R.style.Text_Strong), Spanned.SPAN_EXCLUSIVE_EXCLUSIVE)
+    val only = Spanned.SPAN_EXCLUSIVE_EXCLUSIVE
+    text.append(name, TextAppearanceSpan(this, R.style.Text_Strong), only)
     text.append("\n")
-    text.append(detail, TextAppearanceSpan(this, R.style.Text_Small), Spanned.SPAN_EXCLUSIVE_EXCLUSIVE)
+    text.append(detail, TextAppearanceSpan(this, R.style.Text_Small), only)
     return text
 }
 

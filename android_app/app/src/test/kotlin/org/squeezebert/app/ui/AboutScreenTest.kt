@@ -101,7 +101,8 @@ class AboutScreenTest {
         shadowOf(stage.activity)
             .receiveResult(asked, Activity.RESULT_OK, Intent().setData(file))
         stage.waitFor("the import") {
-            stage.workplace.models.importing.let { it != ImportState.None && it !is ImportState.Running }
+            val state = stage.workplace.models.importing
+            state != ImportState.None && state !is ImportState.Running
         }
         stage.settle()
     }

@@ -127,6 +127,7 @@ class ClassifyScreenTest {
         stage.tapExample(0)
         stage.tap(R.id.classify_button)
         assertEquals("Cancel", stage.text(R.id.classify_button))
+        stage.waitFor("the inference to begin") { engine.entered }
         stage.tap(R.id.classify_button)
         assertEquals("Classify", stage.text(R.id.classify_button))
         assertTrue(stage.shows(R.id.result_none))

@@ -18,6 +18,10 @@ internal class GateEngine(private val gate: CountDownLatch = CountDownLatch(0)) 
     @Volatile
     var onMainThread = false
 
+    /** Whether an inference has begun. */
+    @Volatile
+    var entered = false
+
     @Volatile
     var inferences = 0
 
@@ -28,6 +32,7 @@ internal class GateEngine(private val gate: CountDownLatch = CountDownLatch(0)) 
         return object : Model {
             override fun run(input: Tokens): List<Tensor> {
                 look()
+                entered = true
                 gate.await()
                 inferences++
                 return artifact.outputs.map { output ->

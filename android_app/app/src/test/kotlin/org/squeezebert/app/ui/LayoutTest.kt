@@ -93,7 +93,9 @@ class LayoutTest {
         val height = view.height - view.compoundPaddingTop - view.compoundPaddingBottom
         return layout.lineCount > view.maxLines && view !is EditText ||
             layout.getLineTop(lines) > height + 1 ||
-            (0 until lines).any { layout.getEllipsisCount(it) > 0 || layout.getLineMax(it) > width + 1 }
+            (0 until lines).any {
+                layout.getEllipsisCount(it) > 0 || layout.getLineMax(it) > width + 1
+            }
     }
 
     private fun isOutside(view: View): Boolean {

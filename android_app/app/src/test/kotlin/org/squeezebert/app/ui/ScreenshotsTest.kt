@@ -71,7 +71,8 @@ class ScreenshotsTest {
         val stage = Stage()
         stage.startMeasuring(0, 2)
         stage.waitFor("progress") {
-            (stage.workplace.benchmarking.state as? BenchmarkState.Running)?.progress?.conditions != null
+            val running = stage.workplace.benchmarking.state as? BenchmarkState.Running
+            running?.progress?.conditions != null
         }
         picture(stage, "phone-light-measuring")
         stage.tap(R.id.benchmark_cancel)
