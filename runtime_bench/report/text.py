@@ -227,11 +227,12 @@ def _timing_method(content: Content) -> tuple[str, ...]:
         "A ratio is the baseline's median wall time divided by the artifact's: above 1 the "
         "artifact is faster. Its 95 % interval comes from resampling whole rounds, the same for "
         "both sides (expanded percentile bootstrap).",
-        "CPU is the median CPU time, summed over all threads. Load is the time to open the file, "
+        f"CPU is the median CPU time, summed over all threads{_cpu(content)}. Load is the time to "
+        "open the file, "
         f"with the file in the page cache. {_memory(content)} "
         "MAD is the median absolute deviation.",
-        "Input: seeded random token ids, batch 1, no padding; default session options of the "
-        f"runtime apart from the thread count. {_placement(content)}",
+        f"Input: seeded random token ids, batch 1, no padding; {_options(content)}. "
+        f"{_placement(content)}",
     ]
     if any(row.energy_mj is not None for case in content.cases for row in case.rows):
         paragraphs.append(
@@ -256,6 +257,22 @@ def _processes(content: Content) -> str:
     if in_app(content):
         return "The app's one process holds all artifacts, and one computes at any time."
     return "Every artifact lives in its own process, and one process computes at any time."
+
+
+def _cpu(content: Content) -> str:
+    return (
+        " of the app, in steps of a millisecond, too coarse for small models"
+        if in_app(content)
+        else ""
+    )
+
+
+def _options(content: Content) -> str:
+    default = "default session options of the runtime apart from the thread count"
+    if in_app(content):
+        # Elsewhere they spin, which makes a second thread faster and a phone warm.
+        return f"{default}, and ONNX Runtime's threads sleep between two inferences"
+    return default
 
 
 def _memory(content: Content) -> str:

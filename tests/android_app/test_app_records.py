@@ -85,6 +85,8 @@ def test_records_are_read_and_reported(tiny_plan: Plan, tmp_path: Path) -> None:
         if name in ("markdown", "html"):
             assert "one process holds all" in page
             assert "lives in its own process" not in page
+            assert "sleep between two inferences" in page
+            assert "in steps of a millisecond" in page
 
 
 def test_a_record_that_is_broken_is_found(tiny_plan: Plan, tmp_path: Path) -> None:
