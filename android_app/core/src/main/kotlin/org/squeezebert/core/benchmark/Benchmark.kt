@@ -10,6 +10,7 @@ import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
 import org.squeezebert.core.UserError
 import org.squeezebert.core.engine.Engine
+import org.squeezebert.core.engine.MEMORY_FACTOR
 
 /**
  * Measures what a plan asks for, by the protocol of runtime_bench.
@@ -121,9 +122,6 @@ class Benchmark(
     }
 
     internal companion object {
-        /** A runtime holds the weights up to twice: as read, and packed for the kernels. */
-        const val MEMORY_FACTOR = 2.5
-
         const val ONE_PROCESS = "Measured inside the app: one process holds all models, the " +
             "runtimes and the app itself, so that peak memory and PSS are of all of them, and " +
             "starts open the model again in the same process, with its file in the page cache."
@@ -144,7 +142,7 @@ private fun checkResumable(earlier: JsonObject, now: JsonObject) {
         "entries" to "other artifacts",
     )
     for ((name, what) in names) {
-        if (comparable(earlier[name]) != comparable(now[name])) {
+        if (comparable(lasting(name, earlier)) != comparable(lasting(name, now))) {
             throw UserError(
                 "The benchmark cannot go on: its results hold $what.",
                 "Begin a new one.",
@@ -152,6 +150,17 @@ private fun checkResumable(earlier: JsonObject, now: JsonObject) {
         }
     }
 }
+
+/**
+ * The member [name] of a run record; of the device without what depends on which cores are awake
+ * when an app looks (header.py).
+ */
+private fun lasting(name: String, run: JsonObject): JsonElement? = when (val found = run[name]) {
+    is JsonObject -> if (name == "device") JsonObject(found - CORE_FACTS) else found
+    else -> found
+}
+
+private val CORE_FACTS = setOf("cores", "features", "clusters")
 
 /** Numbers by their value: 10 and 10.0 are the same, whoever wrote them. */
 private fun comparable(value: JsonElement?): Any? = when (value) {

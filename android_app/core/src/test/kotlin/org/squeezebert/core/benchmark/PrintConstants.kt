@@ -4,6 +4,7 @@ import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
+import org.squeezebert.core.engine.MEMORY_FACTOR
 
 /** Prints every figure of the protocol by the name that it has in runtime_bench, as JSON. */
 fun main() {
@@ -25,7 +26,7 @@ fun main() {
         put("stability.INTERVAL_LIMIT", INTERVAL_LIMIT)
         put("right_answers.EXACT_TOLERANCE", EXACT_TOLERANCE)
         put("right_answers.QUANTIZED_TOLERANCE", QUANTIZED_TOLERANCE)
-        put("gates.MEMORY_FACTOR", Benchmark.MEMORY_FACTOR)
+        put("gates.MEMORY_FACTOR", MEMORY_FACTOR)
         put("records.SCHEMA", RECORD_SCHEMA)
         put("clusters._LITTLE_PARTS", sorted(Clusters.LITTLE_PARTS))
         put("clusters._PRIME_PARTS", sorted(Clusters.PRIME_PARTS))
