@@ -1,19 +1,20 @@
 package org.squeezebert.app
 
 import android.app.Activity
-import android.app.Dialog
 import android.content.ActivityNotFoundException
 import android.content.Intent
 import android.os.Bundle
 import android.view.View
+import android.view.WindowManager
 import android.widget.LinearLayout
 import org.squeezebert.app.ui.AboutScreen
 import org.squeezebert.app.ui.BenchmarkScreen
 import org.squeezebert.app.ui.ClassifyScreen
+import org.squeezebert.app.ui.ModelSheet
 import org.squeezebert.app.ui.Screen
 import org.squeezebert.app.ui.keepClear
-import org.squeezebert.app.ui.modelSheet
 import org.squeezebert.app.ui.show
+import org.squeezebert.app.work.BenchmarkState
 import org.squeezebert.core.UserError
 
 /** The app's one window: three screens, and the tabs that change between them. */
@@ -24,8 +25,12 @@ class MainActivity : Activity() {
     private lateinit var classify: ClassifyScreen
     private lateinit var tabs: List<Tab>
     private var selected = CLASSIFY
-    private var sheet: Dialog? = null
-    private val render = { tabs.forEach { it.screen.render() } }
+    private var sheet: ModelSheet? = null
+    private val render = {
+        tabs.forEach { it.screen.render() }
+        sheet?.render()
+        keepAwake(workplace.benchmarking.state is BenchmarkState.Running)
+    }
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
@@ -78,8 +83,9 @@ class MainActivity : Activity() {
         val file = data?.data ?: return
         if (request != IMPORT || result != RESULT_OK) return
         select(ABOUT)
-        val resolver = contentResolver
-        workplace.models.import(displayName(resolver, file)) { openPicked(resolver, file) }
+        // The import may outlive this Activity.
+        val resolver = application.contentResolver
+        workplace.models.importing.start(PickedFile(resolver, file))
     }
 
     private fun makeTabs(): List<Tab> {
@@ -113,13 +119,15 @@ class MainActivity : Activity() {
 
     private fun chooseModel() {
         sheet?.dismiss()
-        sheet = modelSheet(
-            this,
-            workplace.models.options.filter { it.classifies },
-            classify.model?.id,
-            classify::choose,
-            ::pickFile,
-        ).apply { show() }
+        sheet = ModelSheet(this, workplace, { classify.model?.id }, classify::choose, ::pickFile)
+            .apply { show() }
+    }
+
+    /** A phone that is being measured must not turn itself off, whichever screen is looked at. */
+    private fun keepAwake(awake: Boolean) = if (awake) {
+        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
+    } else {
+        window.clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
     }
 
     private fun pickFile() {
@@ -130,7 +138,7 @@ class MainActivity : Activity() {
         try {
             startActivityForResult(pick, IMPORT)
         } catch (_: ActivityNotFoundException) {
-            workplace.models.refuseImport(
+            workplace.models.importing.refuse(
                 UserError(
                     "This device has no app to pick a file with.",
                     "Install a file manager, then import the bundle again.",
@@ -145,6 +153,8 @@ class MainActivity : Activity() {
 
     /** What was asked for from outside: only through the guarded entry, never by MainActivity. */
     private fun enter(intent: Intent) {
+        // The list of recent apps hands the last intent over again, long after its run.
+        if (intent.flags and Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY != 0) return
         if (intent.component?.className?.endsWith(".BenchmarkEntry") != true) return
         select(BENCHMARK)
         (application as DemoApplication).enter(intent)

@@ -76,4 +76,5 @@ private fun resultsFile(context: Context) =
 
 private val RESULTS_ADDRESS: Uri = Uri.parse("content://org.squeezebert.app.results/last")
 
-private const val RESULTS_TYPE = "application/json"
+/** JSON lines: as a whole they are no JSON document. */
+private const val RESULTS_TYPE = "application/x-ndjson"

@@ -4,6 +4,7 @@ import android.app.Activity
 import android.app.AlertDialog
 import android.view.View
 import android.view.ViewGroup
+import android.widget.Button
 import android.widget.LinearLayout
 import android.widget.TextView
 import org.squeezebert.app.R
@@ -25,11 +26,11 @@ internal class AboutScreen(
     private val root: View,
     private val workplace: Workplace,
     private val chosen: () -> ModelOption?,
-    import: () -> Unit,
+    private val import: () -> Unit,
 ) : Screen {
     private val formats = Formats(activity)
     private val bundles = root.findViewById<ViewGroup>(R.id.about_bundles)
-    private val importButton = root.findViewById<View>(R.id.about_import)
+    private val importButton = root.findViewById<Button>(R.id.about_import)
     private val error = ErrorCard(
         root.findViewById(R.id.about_error),
         root.findViewById(R.id.about_error_reason),
@@ -40,24 +41,25 @@ internal class AboutScreen(
     private var shownCard: Bundle? = null
 
     init {
-        importButton.setOnClickListener { import() }
+        importButton.setOnClickListener { onImport() }
         root.findViewById<TextView>(R.id.about_version).text = facts.version
         facts.showDevice(root.findViewById(R.id.about_device))
     }
 
     override fun render() {
-        val importing = workplace.models.importing
-        val busy = workplace.benchmarking.state is BenchmarkState.Running
-        importButton.isEnabled = importing !is ImportState.Running && !busy
+        val importing = workplace.models.importing.state
+        val measuring = workplace.benchmarking.state is BenchmarkState.Running
+        val running = importing as? ImportState.Running
+        importButton.setText(if (running != null) R.string.cancel else R.string.about_import)
+        importButton.isEnabled = if (running != null) !running.cancelling else !measuring
         error.show((importing as? ImportState.Failed)?.error ?: workplace.models.problem)
         root.findViewById<TextView>(R.id.about_import_state).showText(
             when (importing) {
-                is ImportState.Running -> activity.getString(
-                    R.string.about_importing,
-                    "${formats.whole(importing.name)} · ${formats.bytes(importing.bytes)}",
+                is ImportState.Running -> importing(importing)
+                is ImportState.Done -> activity.getString(
+                    if (importing.replaced) R.string.about_replaced else R.string.about_imported,
+                    formats.whole(importing.name),
                 )
-                is ImportState.Done ->
-                    activity.getString(R.string.about_imported, formats.whole(importing.name))
                 else -> activity.getString(R.string.model_none).takeIf {
                     workplace.models.ready && workplace.models.installed.isEmpty()
                 }
@@ -65,6 +67,17 @@ internal class AboutScreen(
         )
         showBundles()
         showCard(chosen()?.bundle)
+    }
+
+    private fun onImport() {
+        val importing = workplace.models.importing
+        if (importing.state is ImportState.Running) importing.cancel() else import()
+    }
+
+    private fun importing(running: ImportState.Running): String {
+        if (running.cancelling) return activity.getString(R.string.benchmark_cancelling)
+        val told = listOfNotNull(running.name?.let(formats::whole), formats.bytes(running.bytes))
+        return activity.getString(R.string.about_importing, told.joinToString(" · "))
     }
 
     private fun showBundles() {

@@ -14,6 +14,7 @@ import kotlinx.serialization.json.jsonPrimitive
 import org.squeezebert.app.R
 import org.squeezebert.app.Workplace
 import org.squeezebert.app.work.BenchmarkState
+import org.squeezebert.app.work.ImportState
 import org.squeezebert.core.benchmark.Progress
 import org.squeezebert.core.benchmark.Settings
 
@@ -37,6 +38,7 @@ internal class BenchmarkScreen(
     private val bar = root.findViewById<ProgressBar>(R.id.benchmark_bar)
     private val conditions = root.findViewById<LinearLayout>(R.id.benchmark_conditions)
     private val cancel = root.findViewById<View>(R.id.benchmark_cancel)
+    private val resume = root.findViewById<View>(R.id.benchmark_continue)
     private val error = ErrorCard(
         root.findViewById(R.id.benchmark_error),
         root.findViewById(R.id.benchmark_error_reason),
@@ -48,7 +50,7 @@ internal class BenchmarkScreen(
     init {
         val benchmarking = workplace.benchmarking
         cancel.setOnClickListener { benchmarking.cancel() }
-        root.findViewById<View>(R.id.benchmark_continue).setOnClickListener {
+        resume.setOnClickListener {
             benchmarking.resume(context.getString(R.string.benchmark_continue))
         }
         val forget = View.OnClickListener { benchmarking.discard() }
@@ -68,6 +70,7 @@ internal class BenchmarkScreen(
         running.show(state is BenchmarkState.Running)
         root.findViewById<View>(R.id.benchmark_interrupted)
             .show(state == BenchmarkState.Interrupted)
+        resume.isEnabled = workplace.models.importing.state !is ImportState.Running
         root.findViewById<View>(R.id.benchmark_setup).show(
             state !is BenchmarkState.Running || root !is ScrollView,
         )

@@ -12,14 +12,17 @@ import org.squeezebert.app.R
 import org.squeezebert.app.Workplace
 import org.squeezebert.app.work.BenchmarkState
 import org.squeezebert.app.work.ClassifyState
+import org.squeezebert.app.work.ImportState
 import org.squeezebert.app.work.ModelId
 import org.squeezebert.app.work.ModelOption
+import org.squeezebert.app.work.attempt
 import org.squeezebert.core.UserError
 import org.squeezebert.core.benchmark.Choice
 import org.squeezebert.core.benchmark.Settings
 import org.squeezebert.core.benchmark.planFor
+import org.squeezebert.core.bundle.ModelFacts
 
-/** What is to be measured: models, lengths, threads. The first chosen bert is the baseline. */
+/** What is to be measured: models, lengths, threads. A bert-base-uncased is the baseline. */
 internal class BenchmarkSetup(
     private val root: View,
     private val workplace: Workplace,
@@ -79,12 +82,14 @@ internal class BenchmarkSetup(
             baseline(measured)?.let { found ->
                 listOfNotNull(
                     context.getString(R.string.benchmark_baseline_of, formats.title(found)),
-                    context.getString(R.string.benchmark_no_bert).takeIf { !found.isBert() },
+                    context.getString(R.string.benchmark_no_bert)
+                        .takeIf { !found.bundle.model.isBertBase() },
                 ).joinToString("\n")
             },
         )
         val busy = workplace.benchmarking.state is BenchmarkState.Running ||
-            workplace.classification.state is ClassifyState.Running
+            workplace.classification.state is ClassifyState.Running ||
+            workplace.models.importing.state is ImportState.Running
         start.isEnabled = !busy && measured.isNotEmpty() && lengths.any { it <= limit }
     }
 
@@ -130,13 +135,13 @@ internal class BenchmarkSetup(
         val choices = measured.sortedBy { it !== base }
             .map { Choice(it.bundle, it.artifact, it === base) }
         val limit = measured.minOf { it.bundle.model.maxPositions }
-        try {
-            val plan = planFor(choices, lengths.filter { it <= limit }, threads, settings())
-            val title = measured.joinToString(", ") { formats.title(it) }
-            workplace.benchmarking.start(title, plan)
-        } catch (error: UserError) {
-            workplace.benchmarking.refuse(error)
-        }
+        attempt { planFor(choices, lengths.filter { it <= limit }, threads, settings()) }.fold(
+            { plan ->
+                val title = measured.joinToString(", ") { formats.title(it) }
+                workplace.benchmarking.start(title, plan)
+            },
+            { workplace.benchmarking.refuse(it as UserError) },
+        )
     }
 
     /** The chosen models that can run, in the order of the list. */
@@ -144,9 +149,7 @@ internal class BenchmarkSetup(
         workplace.models.options.filter { it.id in chosen && it.missing == null }
 
     private fun baseline(measured: List<ModelOption>) =
-        measured.firstOrNull { it.isBert() } ?: measured.firstOrNull()
-
-    private fun ModelOption.isBert() = bundle.model.family == "bert"
+        measured.firstOrNull { it.bundle.model.isBertBase() } ?: measured.firstOrNull()
 
     private companion object {
         val LENGTHS = listOf(32, 64, 128, 256, 512)
@@ -157,5 +160,13 @@ internal class BenchmarkSetup(
         const val THREADS = "benchmark.threads"
     }
 }
+
+/** Whether it has the sizes of bert-base-uncased, which are what its speed depends on. */
+internal fun ModelFacts.isBertBase() =
+    family == "bert" && layers == BERT_BASE_LAYERS && hiddenSize == BERT_BASE_WIDTH
+
+// From the model's config.json: num_hidden_layers and hidden_size.
+private const val BERT_BASE_LAYERS = 12
+private const val BERT_BASE_WIDTH = 768
 
 private fun ViewGroup.children() = (0 until childCount).map(::getChildAt)

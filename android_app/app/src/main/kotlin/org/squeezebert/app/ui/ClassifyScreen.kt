@@ -9,6 +9,7 @@ import org.squeezebert.app.R
 import org.squeezebert.app.Workplace
 import org.squeezebert.app.work.BenchmarkState
 import org.squeezebert.app.work.ClassifyState
+import org.squeezebert.app.work.ImportState
 import org.squeezebert.app.work.ModelId
 import org.squeezebert.app.work.ModelOption
 
@@ -87,7 +88,9 @@ internal class ClassifyScreen(
         val running = state is ClassifyState.Running
         val measuring = workplace.benchmarking.state is BenchmarkState.Running
         button.setText(if (running) R.string.cancel else R.string.classify)
-        button.isEnabled = running || (!measuring && model?.missing == null && asked() != null)
+        val importing = workplace.models.importing.state is ImportState.Running
+        button.isEnabled = running ||
+            (!measuring && !importing && model?.missing == null && asked() != null)
         error.show((state as? ClassifyState.Failed)?.error ?: model?.missing)
         answer.show(
             state,

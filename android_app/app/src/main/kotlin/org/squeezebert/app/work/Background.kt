@@ -38,6 +38,15 @@ internal fun <T> attempt(work: () -> T): Result<T> = try {
             error,
         ),
     )
+} catch (error: LinkageError) {
+    // An engine's library that is damaged, or made for another processor.
+    Result.failure(
+        UserError(
+            "A part of the app cannot be loaded on this device: $error.",
+            "Install the app that was built for this device's processor.",
+            error,
+        ),
+    )
 } catch (error: Exception) {
     Result.failure(
         UserError(

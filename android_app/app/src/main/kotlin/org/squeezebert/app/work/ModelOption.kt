@@ -23,11 +23,17 @@ class ModelOption(
     val engine: Engine?,
     val missing: UserError?,
 ) {
-    /** Whether its answers can be shown: a classifier with labels. */
-    val classifies: Boolean get() = bundle.labels.isNotEmpty()
+    /** Whether its answers can be shown: a classifier of whole texts with labels. */
+    val classifies: Boolean
+        get() = bundle.model.task == CLASSIFIER && bundle.labels.isNotEmpty()
 
     /** Its main file. */
     val file: File get() = File(bundle.folder, artifact.path)
+
+    private companion object {
+        /** The exporter's word; a token classifier has labels, too. */
+        const val CLASSIFIER = "sequence-classification"
+    }
 }
 
 /** The models of [bundle], which is installed as [bundleId], and what [engines] say of each. */

@@ -7,18 +7,6 @@ import org.squeezebert.core.bundle.Installed
 import org.squeezebert.core.engine.Availability
 import org.squeezebert.core.engine.Engine
 
-/** What became of the last import. */
-sealed interface ImportState {
-    data object None : ImportState
-
-    /** [bytes] of the zip file are read. */
-    data class Running(val name: String, val bytes: Long) : ImportState
-
-    data class Done(val name: String) : ImportState
-
-    data class Failed(val error: UserError) : ImportState
-}
-
 /** The files of bundles that came with the app: name of the bundle -> path -> content. */
 typealias ShippedBundles = Map<String, Map<String, () -> InputStream>>
 
@@ -52,8 +40,8 @@ class Models(
     var problem: UserError? = null
         private set
 
-    var importing: ImportState = ImportState.None
-        private set
+    /** Brings in bundles that the user picks. */
+    val importing = Importing(store, background, changed, ::list)
 
     /** Installs [shipped] bundles that are not there yet, then lists what there is. */
     fun start(shipped: () -> ShippedBundles) {
@@ -65,41 +53,6 @@ class Models(
 
     /** The model of this [id]; null where it is not there any more. */
     fun option(id: ModelId?): ModelOption? = options.firstOrNull { it.id == id }
-
-    /**
-     * Reads a bundle out of the zip file that [open] yields; it is called [name] where the zip has
-     * no better one. A bundle of the same name is replaced.
-     */
-    fun import(name: String, open: () -> InputStream) {
-        importing = ImportState.Running(name, 0)
-        changed()
-        var told = 0L
-        val progress = { bytes: Long ->
-            if (bytes - told >= PROGRESS_STEP) {
-                told = bytes
-                background.tell {
-                    if (importing is ImportState.Running) {
-                        importing = ImportState.Running(name, bytes)
-                        changed()
-                    }
-                }
-            }
-        }
-        background.run({ open().use { store.importZip(it, name, progress) } }) { result ->
-            importing = result.fold(
-                { ImportState.Done(it.name) },
-                { ImportState.Failed(it as UserError) },
-            )
-            changed()
-            list()
-        }
-    }
-
-    /** Shows why no import came about. */
-    fun refuseImport(error: UserError) {
-        importing = ImportState.Failed(error)
-        changed()
-    }
 
     /** Deletes the bundle. Its model must not be open any more. */
     fun remove(bundleId: String) {
@@ -127,10 +80,5 @@ class Models(
             ready = true
             changed()
         }
-    }
-
-    private companion object {
-        /** Bytes between two reports, so that the main thread is not flooded. */
-        const val PROGRESS_STEP = 262_144L
     }
 }

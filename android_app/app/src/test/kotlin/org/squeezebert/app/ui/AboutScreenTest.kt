@@ -1,9 +1,6 @@
 package org.squeezebert.app.ui
 
-import android.app.Activity
 import android.app.AlertDialog
-import android.content.Intent
-import android.net.Uri
 import android.view.View
 import android.view.ViewGroup
 import android.widget.TextView
@@ -18,11 +15,11 @@ import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
-import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
 import org.robolectric.shadows.ShadowDialog
 import org.squeezebert.app.R
+import org.squeezebert.app.work.ClassifyState
 import org.squeezebert.app.work.ImportState
 
 /** The About screen: bundles come and go, and what is broken says so. */
@@ -41,10 +38,54 @@ class AboutScreenTest {
         pick(stage, zip { it })
         assertFalse(stage.shows(R.id.about_error))
         assertTrue(stage.text(R.id.about_import_state).startsWith("Installed"))
-        stage.waitFor("the list") { stage.workplace.models.installed.size == 1 }
+        assertEquals(1, stage.workplace.models.installed.size)
         assertEquals(1, stage.view<ViewGroup>(R.id.about_bundles).childCount)
         stage.tap(R.id.tab_classify)
         assertEquals("nli", stage.text(R.id.model_name))
+        pick(stage, zip { it })
+        assertTrue(stage.text(R.id.about_import_state).startsWith("Replaced"))
+        assertEquals(1, stage.workplace.models.installed.size)
+    }
+
+    @Test
+    fun whateverTheOwnerOfTheFileThrowsIsTold() {
+        val stage = Stage()
+        stage.startImport { throw IllegalStateException("the cloud is away") }
+        stage.waitForImport()
+        assertTrue(stage.text(R.id.about_error_reason).contains("the cloud is away"))
+        assertTrue(stage.text(R.id.about_error_next).startsWith("Copy the file"))
+    }
+
+    @Test
+    fun anImportThatHangsIsCancelledAndTheAppGoesOn() {
+        val stage = Stage()
+        val owner = HangingStream()
+        stage.startImport { owner }
+        stage.waitFor("reading") { owner.reading }
+        assertEquals("Cancel", stage.text(R.id.about_import))
+        stage.tap(R.id.about_import)
+        stage.waitForImport()
+        assertEquals(ImportState.None, stage.workplace.models.importing.state)
+        assertEquals("Import a bundle", stage.text(R.id.about_import))
+        assertFalse(stage.shows(R.id.about_error))
+        stage.waitFor("the end of the stream") { owner.closed }
+        stage.tap(R.id.tab_classify)
+        stage.tapExample(1)
+        assertTrue(stage.classify() is ClassifyState.Done)
+    }
+
+    @Test
+    fun nothingIsClassifiedOrMeasuredBesideAnImport() {
+        val stage = Stage()
+        stage.tapExample(1)
+        stage.view<ViewGroup>(R.id.benchmark_models).getChildAt(0).performClick()
+        val buttons = listOf(R.id.classify_button, R.id.benchmark_start, R.id.benchmark_continue)
+        assertEquals(listOf(true, true, true), buttons.map { stage.view<View>(it).isEnabled })
+        stage.startImport { HangingStream() }
+        assertEquals(listOf(false, false, false), buttons.map { stage.view<View>(it).isEnabled })
+        stage.tap(R.id.about_import)
+        stage.waitForImport()
+        assertEquals(listOf(true, true, true), buttons.map { stage.view<View>(it).isEnabled })
     }
 
     @Test
@@ -91,20 +132,8 @@ class AboutScreenTest {
     }
 
     private fun pick(stage: Stage, content: ByteArray) {
-        stage.tap(R.id.tab_about)
-        stage.tap(R.id.about_import)
-        val file = Uri.parse("content://files/bundle.zip")
-        shadowOf(application.contentResolver)
-            .registerInputStreamSupplier(file) { content.inputStream() }
-        val asked = shadowOf(stage.activity).nextStartedActivityForResult.intent
-        assertEquals(Intent.ACTION_OPEN_DOCUMENT, asked.action)
-        shadowOf(stage.activity)
-            .receiveResult(asked, Activity.RESULT_OK, Intent().setData(file))
-        stage.waitFor("the import") {
-            val state = stage.workplace.models.importing
-            state != ImportState.None && state !is ImportState.Running
-        }
-        stage.settle()
+        stage.startImport { content.inputStream() }
+        stage.waitForImport()
     }
 
     /** The demo bundle of pairs, every file [changed]. */

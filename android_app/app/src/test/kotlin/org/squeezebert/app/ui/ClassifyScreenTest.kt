@@ -3,6 +3,7 @@ package org.squeezebert.app.ui
 import android.view.ViewGroup
 import android.widget.EditText
 import android.widget.TextView
+import java.io.InputStream
 import java.util.concurrent.CountDownLatch
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
@@ -149,10 +150,50 @@ class ClassifyScreenTest {
         assertTrue(stage.shows(R.id.classify_error_next))
     }
 
+    @Test
+    fun thePickerOffersItsModelsAfterTheEndOfTheProcess() {
+        val stage = Stage()
+        stage.tap(R.id.model_card)
+        val before = sheet().childCount
+        assertTrue(before > 0)
+        stage.dieAndReturn()
+        assertTrue(ShadowDialog.getLatestDialog().isShowing)
+        assertEquals(before, sheet().childCount)
+    }
+
+    @Test
+    fun onlyClassifiersOfWholeTextsAreOffered() {
+        application.shipped = { mapOf("tokens" to tokenClassifier()) }
+        val stage = Stage()
+        assertTrue(stage.workplace.models.options.isNotEmpty())
+        stage.tap(R.id.model_card)
+        assertEquals(0, sheet().childCount)
+        assertEquals("No model is installed", stage.text(R.id.model_name))
+    }
+
+    /** The demo bundle of pairs that says to be of another task. */
+    private fun tokenClassifier(): Map<String, () -> InputStream> {
+        val folder = demoFolders().first { it.name == "nli" }
+        return folder.walk().filter { it.isFile }.associate { file ->
+            file.relativeTo(folder).path to {
+                if (file.name == "manifest.json") {
+                    val task = "\"task\": \"sequence-classification\""
+                    val text = file.readText()
+                    assertTrue(task in text)
+                    text.replace(task, "\"task\": \"token-classification\"").byteInputStream()
+                } else {
+                    file.inputStream()
+                }
+            }
+        }
+    }
+
+    private fun sheet() = checkNotNull(ShadowDialog.getLatestDialog().window).decorView
+        .findViewById<ViewGroup>(R.id.sheet_models)
+
     private fun chooseModel(stage: Stage, name: String) {
         stage.tap(R.id.model_card)
-        val list = checkNotNull(ShadowDialog.getLatestDialog().window).decorView
-            .findViewById<ViewGroup>(R.id.sheet_models)
+        val list = sheet()
         (0 until list.childCount).map { list.getChildAt(it) as TextView }
             .first { it.text.startsWith(name) && it.isEnabled }.performClick()
         stage.settle()

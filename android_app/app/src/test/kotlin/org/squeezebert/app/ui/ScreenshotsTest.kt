@@ -56,7 +56,8 @@ class ScreenshotsTest {
         stage.tapExample(1)
         stage.classify()
         picture(stage, "$name-classify")
-        stage.application.settings = Settings(blocks = 8, mostBlocks = 8, secondsPerBlock = 0.05)
+        stage.application.makeSettings =
+            { Settings(blocks = 8, mostBlocks = 8, secondsPerBlock = 0.05) }
         stage.tap(R.id.tab_benchmark)
         picture(stage, "$name-setup")
         stage.measure(0, 2)

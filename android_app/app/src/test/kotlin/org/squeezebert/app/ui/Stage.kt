@@ -1,11 +1,15 @@
 package org.squeezebert.app.ui
 
+import android.app.Activity
 import android.content.Intent
+import android.net.Uri
 import android.os.Bundle
 import android.os.Looper
 import android.view.View
 import android.view.ViewGroup
 import android.widget.TextView
+import java.io.InputStream
+import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.robolectric.Robolectric
 import org.robolectric.RuntimeEnvironment
@@ -15,6 +19,7 @@ import org.squeezebert.app.MainActivity
 import org.squeezebert.app.R
 import org.squeezebert.app.work.BenchmarkState
 import org.squeezebert.app.work.ClassifyState
+import org.squeezebert.app.work.ImportState
 
 /** The real Activity, and what a user does with it. */
 internal class Stage(state: Bundle? = null, intent: Intent? = null) {
@@ -76,6 +81,21 @@ internal class Stage(state: Bundle? = null, intent: Intent? = null) {
 
     fun waitForBenchmark() =
         waitFor("the benchmark") { workplace.benchmarking.state !is BenchmarkState.Running }
+
+    /** Picks a file whose content its owner gives by [open]. */
+    fun startImport(open: () -> InputStream) {
+        tap(R.id.tab_about)
+        tap(R.id.about_import)
+        val file = Uri.parse("content://files/nli.zip")
+        shadowOf(application.contentResolver).registerInputStreamSupplier(file, open)
+        val asked = shadowOf(activity).nextStartedActivityForResult.intent
+        assertEquals(Intent.ACTION_OPEN_DOCUMENT, asked.action)
+        shadowOf(activity).receiveResult(asked, Activity.RESULT_OK, Intent().setData(file))
+        settle()
+    }
+
+    fun waitForImport() =
+        waitFor("the import") { workplace.models.importing.state !is ImportState.Running }
 
     /** Another size, language or letters; the Activity is made anew, as on a phone. */
     fun become(qualifiers: String) {

@@ -1,6 +1,7 @@
 package org.squeezebert.app.ui
 
 import android.app.ActivityManager
+import android.content.Intent
 import android.os.Handler
 import android.os.Looper
 import java.io.File
@@ -17,13 +18,24 @@ import org.squeezebert.core.engine.Engine
 /** The app on a phone that tests can set up, with the real engines and the real demo bundles. */
 class TestApplication : DemoApplication() {
     /** Short rounds: what is measured here is of no interest. */
-    override var settings = Settings(
-        blocks = 2,
-        mostBlocks = 2,
-        secondsPerBlock = 0.02,
-        minimumIterations = 2,
-        warmUpLimit = 0.05,
-    )
+    var makeSettings = {
+        Settings(
+            blocks = 2,
+            mostBlocks = 2,
+            secondsPerBlock = 0.02,
+            minimumIterations = 2,
+            warmUpLimit = 0.05,
+        )
+    }
+
+    override val settings get() = makeSettings()
+
+    /** What came through the guarded entry. */
+    val entered = mutableListOf<Intent>()
+
+    override fun enter(intent: Intent) {
+        entered += intent
+    }
 
     /** What the next [workplace] is made with. */
     var engines: List<Engine>? = null
