@@ -46,16 +46,19 @@ open class DemoApplication : Application() {
 
 /** The bundles below assets/bundles, one folder each; none where the app was built without. */
 internal fun shippedBundles(assets: AssetManager): ShippedBundles =
-    assets.list(SHIPPED_FOLDER).orEmpty().associateWith { name ->
-        filesBelow(assets, "$SHIPPED_FOLDER/$name").associate { path ->
-            path.removePrefix("$SHIPPED_FOLDER/$name/") to { assets.open(path) }
+    filesBelow(assets, SHIPPED_FOLDER).map { it.removePrefix("$SHIPPED_FOLDER/") }
+        .groupBy { it.substringBefore('/') }
+        .mapValues { (name, paths) ->
+            paths.associate { path ->
+                path.removePrefix("$name/") to { assets.open("$SHIPPED_FOLDER/$path") }
+            }
         }
-    }
 
-private fun filesBelow(assets: AssetManager, path: String): List<String> {
-    val inside = assets.list(path).orEmpty()
-    if (inside.isEmpty()) return listOf(path)
-    return inside.flatMap { filesBelow(assets, "$path/$it") }
-}
+/** The paths of all files; assets have no empty folders, so what is empty is a file. */
+private fun filesBelow(assets: AssetManager, folder: String): List<String> =
+    assets.list(folder).orEmpty().flatMap { name ->
+        val path = "$folder/$name"
+        filesBelow(assets, path).ifEmpty { listOf(path) }
+    }
 
 private const val SHIPPED_FOLDER = "bundles"

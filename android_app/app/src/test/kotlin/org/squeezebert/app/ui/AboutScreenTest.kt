@@ -13,6 +13,7 @@ import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
+import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
 import org.robolectric.annotation.Config
@@ -45,6 +46,18 @@ class AboutScreenTest {
         pick(stage, zip { it })
         assertTrue(stage.text(R.id.about_import_state).startsWith("Replaced"))
         assertEquals(1, stage.workplace.models.installed.size)
+    }
+
+    @Test
+    fun theNameIsAskedForInTheBackground() {
+        val owner = Robolectric.buildContentProvider(FileOwner::class.java).create("files").get()
+        val stage = Stage()
+        pick(stage, zip { it })
+        assertEquals(false, owner.askedOnMainThread)
+        assertTrue(stage.workplace.models.installed.any { it.id == "pairs" })
+        owner.failure = IllegalArgumentException("no such column")
+        pick(stage, zip { it })
+        assertTrue(stage.text(R.id.about_error_reason).contains("no such column"))
     }
 
     @Test
