@@ -5,11 +5,6 @@ import android.content.Context
 import android.os.Build
 import android.system.Os
 import java.io.File
-import kotlinx.serialization.json.Json
-import kotlinx.serialization.json.contentOrNull
-import kotlinx.serialization.json.jsonArray
-import kotlinx.serialization.json.jsonObject
-import kotlinx.serialization.json.jsonPrimitive
 import org.squeezebert.core.UserError
 import org.squeezebert.core.engine.Engine
 
@@ -18,10 +13,10 @@ fun engines(context: Context): List<Engine> {
     // ONNX Runtime for Linux writes telemetry into the home folder; here it is not to begin.
     Os.setenv("ORT_DISABLE_TELEMETRY", "1", true)
     val unsupported = { missingInstructions(File("/proc/cpuinfo"), Build.SUPPORTED_ABIS.first()) }
-    val free = { freeBytes(context) }
+    val free = { freeMemoryBytes(context) }
     return listOf(
         MemoryGuard(OnnxEngine(unsupported), free),
-        MemoryGuard(ExecutorchEngine(LibraryLoader(packedVersion(context)), unsupported), free),
+        MemoryGuard(ExecutorchEngine(LibraryLoader(executorchVersion(context)), unsupported), free),
     )
 }
 
@@ -46,16 +41,14 @@ internal fun missingInstructions(cpuinfo: File, abi: String): UserError? {
     )
 }
 
-private fun freeBytes(context: Context): Long {
+/** Bytes that are free until the system begins to end apps: what a phone's benchmark asks, too. */
+internal fun freeMemoryBytes(context: Context): Long {
     val info = ActivityManager.MemoryInfo()
     context.getSystemService(ActivityManager::class.java).getMemoryInfo(info)
-    return info.availMem
+    return (info.availMem - info.threshold).coerceAtLeast(0)
 }
 
-/** The version of ExecuTorch that the build wrote into the app; its library does not tell. */
-private fun packedVersion(context: Context): String {
-    val text = context.assets.open("engines.json").use { it.readBytes().decodeToString() }
-    return Json.parseToJsonElement(text).jsonArray.map { it.jsonObject }
-        .firstOrNull { it["engine"]?.jsonPrimitive?.content == "executorch" }
-        ?.get("version")?.jsonPrimitive?.contentOrNull ?: "unknown"
-}
+/** What the build says of the version of ExecuTorch's library, which does not tell it itself. */
+private fun executorchVersion(context: Context): String =
+    packedEngines(context.assets).firstOrNull { it.target == "executorch" }?.version
+        ?: "(version not stated by the build)"

@@ -13,15 +13,27 @@ internal fun <T> loadingLibrary(
     load: () -> T,
 ): Result<T> {
     // First: on a processor that lacks its instructions the library would end the whole process.
-    unsupported()?.let { return Result.failure(it) }
+    val why = try {
+        unsupported()
+    } catch (error: Exception) {
+        unknownProcessor(name, error)
+    }
+    if (why != null) return Result.failure(why)
     return try {
         Result.success(load())
     } catch (error: LinkageError) {
         Result.failure(notInThisApp(name, error))
-    } catch (error: RuntimeException) {
+    } catch (error: Exception) {
+        // ONNX Runtime's own exceptions are checked ones of Java.
         Result.failure(notInThisApp(name, error))
     }
 }
+
+private fun unknownProcessor(name: String, cause: Exception) = UserError(
+    "Whether this processor can run $name cannot be found out (${firstLine(cause)}).",
+    "Restart the app; if it stays so, use another phone.",
+    cause,
+)
 
 private fun notInThisApp(name: String, cause: Throwable) = UserError(
     "This app does not carry $name for this processor (${firstLine(cause)}).",

@@ -5,15 +5,17 @@ import org.squeezebert.core.UserError
 import org.squeezebert.core.bundle.Artifact
 import org.squeezebert.core.engine.Engine
 import org.squeezebert.core.engine.Model
+import org.squeezebert.core.engine.neededMemoryBytes
 
-/** [engine], but a model larger than the free memory is refused before the system ends the app. */
+/** [engine], but a model too large for [freeBytes] is refused before the system ends the app. */
 class MemoryGuard(private val engine: Engine, private val freeBytes: () -> Long) :
     Engine by engine {
     override fun open(file: File, artifact: Artifact, threads: Int): Model {
+        val needed = neededMemoryBytes(artifact)
         val free = freeBytes()
-        if (artifact.bytes > free) {
+        if (needed > free) {
             throw UserError(
-                "${artifact.path} takes ${megabytes(artifact.bytes)} MB of memory; " +
+                "${artifact.path} needs about ${megabytes(needed)} MB of memory; " +
                     "${megabytes(free)} MB are free.",
                 "Close other apps, or choose a smaller model.",
             )

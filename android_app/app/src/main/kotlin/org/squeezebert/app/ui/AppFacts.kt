@@ -8,14 +8,10 @@ import android.view.View
 import android.view.ViewGroup
 import android.widget.LinearLayout
 import android.widget.TextView
-import java.io.FileNotFoundException
-import kotlinx.serialization.json.Json
-import kotlinx.serialization.json.JsonArray
-import kotlinx.serialization.json.JsonObject
-import kotlinx.serialization.json.JsonPrimitive
-import kotlinx.serialization.json.contentOrNull
 import org.squeezebert.app.R
 import org.squeezebert.app.Workplace
+import org.squeezebert.app.engines.PackedEngine
+import org.squeezebert.app.engines.packedEngines
 import org.squeezebert.core.engine.Availability
 
 /** What does not change while the app runs: its version, its engines, the device. */
@@ -34,7 +30,7 @@ internal class AppFacts(
 
     /** Every engine that the app knows, with what the build says of its part in this app. */
     fun showEngines(list: ViewGroup) {
-        val parts = parts()
+        val parts = packedEngines(activity.assets)
         list.removeAllViews()
         for ((engine, found) in workplace.models.engines) {
             val view = list.add<View>(R.layout.engine)
@@ -51,7 +47,7 @@ internal class AppFacts(
                 }
             }
             val facts = view.findViewById<LinearLayout>(R.id.engine_facts)
-            parts.filter { it.text("engine") == engine.target }.forEach { showPart(it, facts) }
+            parts.filter { it.target == engine.target }.forEach { showPart(it, facts) }
         }
     }
 
@@ -71,30 +67,15 @@ internal class AppFacts(
         for ((name, value) in facts) list.addFact(activity.getString(name), value)
     }
 
-    private fun showPart(part: JsonObject, facts: LinearLayout) {
+    private fun showPart(part: PackedEngine, facts: LinearLayout) {
         val shown = listOf(
-            R.string.about_engine_source to part.text("source"),
-            R.string.about_engine_abis to (part["abis"] as? JsonArray)
-                ?.joinToString(", ") { (it as JsonPrimitive).content },
-            R.string.about_engine_hash to part.text("sha256"),
+            R.string.about_engine_source to part.source,
+            R.string.about_engine_abis to part.abis.joinToString(", "),
+            R.string.about_engine_hash to part.sha256,
         )
         for ((name, value) in shown) {
             if (value.isNullOrEmpty()) continue
             facts.addFact(activity.getString(name), formats.whole(value))
         }
-    }
-
-    /** The build's table of engine parts; empty in an app that was put together without one. */
-    private fun parts(): List<JsonObject> = try {
-        val text = activity.assets.open(PARTS_ASSET).use { it.readBytes().decodeToString() }
-        (Json.parseToJsonElement(text) as JsonArray).filterIsInstance<JsonObject>()
-    } catch (_: FileNotFoundException) {
-        emptyList()
-    }
-
-    private fun JsonObject.text(name: String) = (this[name] as? JsonPrimitive)?.contentOrNull
-
-    private companion object {
-        const val PARTS_ASSET = "engines.json"
     }
 }
