@@ -17,8 +17,9 @@ import org.squeezebert.core.engine.MEMORY_FACTOR
  *
  * What is different inside an app: one process holds all models, so that no memory is a model's
  * own; a model that hangs cannot be ended; there are no cold starts, since an app cannot empty the
- * page cache; and instead of a runtime's matrix product a small one in Kotlin tells whether the
- * phone slowed down. Its time stands in the blocks' `before` and is no figure of the results.
+ * page cache; and instead of a runtime's matrix product a small one in Kotlin is timed before each
+ * round, which stands in the blocks' `before` and is no figure of the results. A round counts as
+ * slowed down where the clocks or the thermal status say so, and where the app was not in front.
  *
  * @param folders where the files of an entry (by its id) lie, under their manifest's paths.
  * @param write takes every record as it comes, the run record first; what it throws ends the run.

@@ -183,7 +183,7 @@ internal class LoadedModels(
         }
         val expected = entry.expected?.getValue(length) ?: return run
         val apart = distance(told(run.outputs), expected)
-        if (apart > entry.tolerance) {
+        if (!(apart <= entry.tolerance)) { // also where it is no number
             throw EntryFailure(
                 "Its outputs are ${short(apart)} of their size away from those of the computer " +
                     "that made the plan (at most ${short(entry.tolerance)} for " +

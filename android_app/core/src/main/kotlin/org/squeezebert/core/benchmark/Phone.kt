@@ -39,6 +39,9 @@ interface Phone {
     /** The moment in UTC, ISO 8601 with milliseconds and offset: 2026-01-31T12:00:00.000+00:00. */
     fun utcNow(): String
 
+    /** Whether the user sees other apps now: Android keeps what is hidden from its fast cores. */
+    fun isHidden(): Boolean
+
     /** Waits. */
     fun sleep(millis: Long)
 

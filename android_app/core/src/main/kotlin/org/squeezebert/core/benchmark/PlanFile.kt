@@ -1,187 +1,220 @@
 package org.squeezebert.core.benchmark
 
-import kotlinx.serialization.SerializationException
-import kotlinx.serialization.json.Json
-import kotlinx.serialization.json.JsonElement
-import kotlinx.serialization.json.JsonObject
-import kotlinx.serialization.json.contentOrNull
-import kotlinx.serialization.json.double
-import kotlinx.serialization.json.int
-import kotlinx.serialization.json.jsonArray
-import kotlinx.serialization.json.jsonObject
-import kotlinx.serialization.json.jsonPrimitive
-import kotlinx.serialization.json.long
+import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.intOrNull
 import org.squeezebert.core.UserError
 import org.squeezebert.core.bundle.Artifact
+import org.squeezebert.core.bundle.JsonFields
+import org.squeezebert.core.bundle.JsonProblem
 import org.squeezebert.core.bundle.StoredFile
 import org.squeezebert.core.bundle.TensorSpec
+import org.squeezebert.core.bundle.isInside
+import org.squeezebert.core.bundle.parseObject
 import org.squeezebert.core.engine.Tokens
 
 /**
  * Reads a plan file's text ("squeezebert-app-plan/1", runtime_bench/schema/app_plan.schema.json).
  *
- * Throws [UserError] where it is no such plan, lacks something, names a path outside of its own
- * folder, or cannot be measured by an app.
+ * Throws [UserError] where it is no such plan, lacks something or has more, names a path outside of
+ * its own folder, or cannot be measured by an app.
  */
-fun readPlan(json: String): BenchmarkPlan {
-    try {
-        val document = Json.parseToJsonElement(json).jsonObject
-        val schema = document["schema"]?.jsonPrimitive?.contentOrNull
-        require(schema == PLAN_SCHEMA) { "its schema is $schema, this app reads $PLAN_SCHEMA" }
-        return planOf(document)
-    } catch (error: SerializationException) {
-        throw wrong("it is no JSON", error)
-    } catch (error: IllegalArgumentException) { // a require, a number's format, another element
-        throw wrong(error.message.orEmpty(), error)
-    } catch (error: NoSuchElementException) {
-        throw wrong(error.message.orEmpty(), error)
-    }
-}
-
-private fun wrong(what: String, cause: Exception) = UserError(
-    "The plan cannot be used: ${what.lineSequence().first().trimEnd('.')}.",
-    "Make it again with the squeezebert-bench that belongs to this app.",
-    cause,
-)
-
-private fun planOf(document: JsonObject): BenchmarkPlan {
-    val lengths = ascending(document, "lengths")
-    val settings = settingsOf(document.getValue("settings").jsonObject)
-    settings.check()
-    val entries = document.getValue("entries").jsonArray.map {
-        entryOf(it.jsonObject, document, lengths)
-    }
-    require(entries.isNotEmpty()) { "it has no entries" }
-    require(entries.distinctBy { it.id }.size == entries.size) { "two entries have one id" }
-    return BenchmarkPlan(
-        command = texts(document, "command"),
-        device = document.text("device"),
-        entries = entries,
-        lengths = lengths,
-        threads = ascending(document, "threads"),
-        settings = settings,
-        warnings = document.getValue("warnings").jsonArray.map { it.jsonObject },
-        notices = texts(document, "notices"),
+fun readPlan(json: String): BenchmarkPlan = try {
+    val plan = JsonFields(parseObject(json.toByteArray()))
+    val schema = plan.text("schema")
+    require(schema == PLAN_SCHEMA) { "its schema is $schema, this app reads $PLAN_SCHEMA" }
+    plan.requireExactly(MEMBERS)
+    planOf(plan)
+} catch (problem: JsonProblem) {
+    throw UserError(
+        "The plan cannot be used: ${problem.message}.",
+        "Make it again with the squeezebert-bench that belongs to this app.",
+        problem,
     )
 }
 
-private fun settingsOf(document: JsonObject) = Settings(
-    blocks = document.int("blocks"),
-    mostBlocks = document.int("most_blocks"),
-    intervalGoal = document.number("interval_goal"),
-    secondsPerBlock = document.number("seconds_per_block"),
-    minimumIterations = document.int("minimum_iterations"),
-    warmUpLimit = document.number("warm_up_limit"),
-    stepLimit = document.number("step_limit"),
-    cores = document.text("cores"),
-    starts = document.int("starts"),
-    pauseLimit = document.number("pause_limit"),
-    seed = document.int("seed"),
-)
+private fun planOf(plan: JsonFields): BenchmarkPlan {
+    val lengths = ascending(plan, "lengths")
+    val settings = settingsOf(plan.fields("settings"))
+    settings.check()
+    val entries = plan.objects("entries")
+    val ids = entries.map { it.text("id") }
+    require(entries.isNotEmpty()) { "it has no entries" }
+    require(ids.distinct().size == ids.size) { "two entries have one id" }
+    // Files are copied to folders of these names.
+    ids.firstOrNull { !ID.matches(it) }?.let { throw JsonProblem("\"$it\" is no id of an entry") }
+    for (member in listOf("bundles", "tensors", "inputs", "tolerances")) {
+        plan.fields(member).requireExactly(ids)
+    }
+    val expected = plan.fields("expected")
+    expected.requireExactly(ids.filter { it in expected.value })
+    val device = plan.text("device")
+    require(DEVICE.matches(device)) { "its device is $device" }
+    return BenchmarkPlan(
+        command = plan.texts("command"),
+        device = device,
+        entries = entries.map { entryOf(it, plan, lengths) },
+        lengths = lengths,
+        threads = ascending(plan, "threads"),
+        settings = settings,
+        warnings = plan.objects("warnings").onEach(::checkWarning).map { it.value },
+        notices = plan.texts("notices"),
+    )
+}
 
-private fun entryOf(entry: JsonObject, plan: JsonObject, lengths: List<Int>): PlanEntry {
+private fun settingsOf(fields: JsonFields): Settings {
+    fields.requireExactly(Settings().document().keys)
+    return Settings(
+        blocks = fields.integer("blocks"),
+        mostBlocks = fields.integer("most_blocks"),
+        intervalGoal = fields.number("interval_goal"),
+        secondsPerBlock = fields.number("seconds_per_block"),
+        minimumIterations = fields.integer("minimum_iterations"),
+        warmUpLimit = fields.number("warm_up_limit"),
+        stepLimit = fields.number("step_limit"),
+        cores = fields.text("cores"),
+        starts = fields.integer("starts"),
+        pauseLimit = fields.number("pause_limit"),
+        seed = fields.integer("seed"),
+    )
+}
+
+private fun entryOf(entry: JsonFields, plan: JsonFields, lengths: List<Int>): PlanEntry {
+    entry.requireExactly(ENTRY_MEMBERS)
+    // For the record alone.
+    listOf("bundle", "nominal_flops").forEach(entry::fields)
     val id = entry.text("id")
-    val roles = texts(entry, "roles")
+    val roles = entry.texts("roles")
     require(roles.isNotEmpty() && roles.all { it == "subject" || it == "baseline" }) {
         "the entry $id has the roles $roles"
     }
-    fun own(member: String) = plan.getValue(member).jsonObject[id]
-    fun needed(member: String) = requireNotNull(own(member)) { "$member lacks the entry $id" }
-    val inputs = needed("inputs").jsonObject
-    val expected = own("expected")?.jsonObject
+    val names = lengths.map(Int::toString)
+    val inputs = plan.fields("inputs").fields(id).apply { requireExactly(names) }
+    val expected = plan.fields("expected").takeIf { id in it.value }?.fields(id)
+        ?.apply { requireExactly(names) }
+    val tolerance = plan.fields("tolerances").number(id)
+    require(tolerance > 0) { "the tolerance of $id is not above zero" }
     return PlanEntry(
         id = id,
         label = entry.text("label"),
         roles = roles,
-        bundle = inside(needed("bundles").jsonPrimitive.content),
-        artifact = artifactOf(entry, needed("tensors").jsonObject),
-        inputs = lengths.associateWith { tokensOf(inputs.ofLength(it, "inputs of $id"), it) },
+        bundle = inside(plan.fields("bundles"), id),
+        artifact = artifactOf(entry, plan.fields("tensors").fields(id)),
+        inputs = lengths.associateWith { tokensOf(inputs.fields("$it"), it) },
         expected = expected?.let { known ->
-            lengths.associateWith { outputsOf(known.ofLength(it, "expected outputs of $id")) }
+            lengths.associateWith { outputsOf(known.fields("$it")) }
         },
-        tolerance = needed("tolerances").jsonPrimitive.double,
-        document = entry,
+        tolerance = tolerance,
+        document = entry.value,
     )
 }
 
-private fun artifactOf(entry: JsonObject, tensors: JsonObject): Artifact {
-    val artifact = entry.getValue("artifact").jsonObject
-    val files = artifact.getValue("files").jsonArray.map { element ->
-        val file = element.jsonObject
-        val size = file.getValue("bytes").jsonPrimitive.long
-        require(size >= 0) { "a file has $size bytes" }
-        StoredFile(inside(file.text("path")), size, file.text("sha256"))
+private fun artifactOf(entry: JsonFields, tensors: JsonFields): Artifact {
+    tensors.requireExactly(listOf("inputs", "outputs"))
+    val artifact = entry.fields("artifact")
+    val files = artifact.objects("files").map {
+        StoredFile(inside(it, "path"), it.size("bytes"), it.text("sha256"))
     }
     require(files.isNotEmpty()) { "an artifact has no files" }
     return Artifact(
-        path = inside(artifact.text("path")),
+        path = inside(artifact, "path"),
         target = entry.text("target"),
         flavour = artifact.text("flavour"),
         precision = artifact.text("precision"),
-        bytes = artifact.getValue("bytes").jsonPrimitive.long,
+        bytes = artifact.size("bytes"),
         sha256 = artifact.text("sha256"),
-        fingerprint = artifact.getValue("fingerprint").jsonPrimitive.contentOrNull,
+        fingerprint = artifact.textOrNull("fingerprint"),
         files = files,
-        inputs = tensors.getValue("inputs").jsonArray.map(::tensorOf),
-        outputs = tensors.getValue("outputs").jsonArray.map(::tensorOf),
+        inputs = specsOf(tensors, "inputs"),
+        outputs = specsOf(tensors, "outputs"),
     )
 }
 
+private fun specsOf(tensors: JsonFields, name: String): List<TensorSpec> {
+    val specs = tensors.objects(name)
+    require(specs.isNotEmpty()) { "${tensors.place(name)} are none" }
+    return specs.map(::specOf)
+}
+
 /** A named axis is dynamic: -1. */
-private fun tensorOf(element: JsonElement): TensorSpec {
-    val tensor = element.jsonObject
-    val shape = tensor.getValue("shape").jsonArray.map {
-        if (it.jsonPrimitive.isString) -1 else it.jsonPrimitive.int
+private fun specOf(spec: JsonFields): TensorSpec {
+    spec.requireExactly(listOf("name", "dtype", "shape"))
+    val dtype = spec.text("dtype")
+    require(dtype in DTYPES) { "${spec.place("dtype")} is $dtype" }
+    val shape = spec.array("shape").map { axis ->
+        val size = axis as? JsonPrimitive
+        if (size?.isString == true) -1 else size?.intOrNull
+            ?: throw JsonProblem("${spec.place("shape")} holds $axis")
     }
-    return TensorSpec(tensor.text("name"), tensor.text("dtype"), shape)
+    return TensorSpec(spec.text("name"), dtype, shape)
 }
 
 /** Values are repeated until they fill the shape. Without a mask nothing is padding. */
-private fun tokensOf(inputs: JsonObject, length: Int): Tokens {
-    fun filled(name: String): IntArray? = inputs[name]?.jsonObject?.let { input ->
-        val shape = input.getValue("shape").jsonArray.map { it.jsonPrimitive.int }
+private fun tokensOf(inputs: JsonFields, length: Int): Tokens {
+    val names = inputs.value.keys + "input_ids"
+    inputs.requireExactly(names intersect INPUTS)
+    fun filled(name: String): IntArray? {
+        if (name !in names) return null
+        val input = inputs.fields(name)
+        input.requireExactly(listOf("dtype", "shape", "values"))
+        input.text("dtype")
+        val shape = input.integerList("shape")
         require(shape == listOf(1, length)) { "$name has the shape $shape at length $length" }
-        val values = input.getValue("values").jsonArray.map { it.jsonPrimitive.int }
+        val values = input.integerList("values")
         require(values.isNotEmpty()) { "$name has no values" }
-        IntArray(length) { values[it % values.size] }
+        return IntArray(length) { values[it % values.size] }
     }
-    val unknown = inputs.keys - setOf("input_ids", "attention_mask", "token_type_ids")
-    require(unknown.isEmpty()) { "the input ${unknown.first()} is unknown" }
     return Tokens(
-        ids = requireNotNull(filled("input_ids")) { "there are no input_ids" },
+        ids = checkNotNull(filled("input_ids")),
         mask = filled("attention_mask") ?: IntArray(length) { 1 },
         types = filled("token_type_ids") ?: IntArray(length),
     )
 }
 
-private fun outputsOf(outputs: JsonObject): Outputs = outputs.mapValues { (_, element) ->
-    val output = element.jsonObject
-    Output(
-        output.getValue("shape").jsonArray.map { it.jsonPrimitive.long },
-        output.getValue("values").jsonArray.map { it.jsonPrimitive.double }.toDoubleArray(),
-    )
+private fun outputsOf(outputs: JsonFields): Outputs {
+    require(outputs.value.isNotEmpty()) { "an expected answer has no outputs" }
+    return outputs.value.keys.associateWith { name ->
+        val output = outputs.fields(name)
+        output.requireExactly(listOf("shape", "values"))
+        val shape = output.integerList("shape")
+        require(shape.all { it >= 0 }) { "$name has the shape $shape" }
+        Output(shape.map(Int::toLong), output.numbers("values").toDoubleArray())
+    }
 }
 
-private fun ascending(document: JsonObject, name: String): List<Int> {
-    val values = document.getValue(name).jsonArray.map { it.jsonPrimitive.int }
+private fun checkWarning(warning: JsonFields) {
+    val texts = listOf("code", "message", "remedy")
+    texts.forEach(warning::text)
+    val blocking = listOf("blocking").filter { it in warning.value }
+    blocking.forEach(warning::flag)
+    warning.requireExactly(texts + blocking)
+}
+
+private fun ascending(plan: JsonFields, name: String): List<Int> {
+    val values = plan.integerList(name)
     require(values.isNotEmpty() && values.first() >= 1 && values == values.toSortedSet().toList()) {
         "$name are $values, not ascending numbers above zero"
     }
     return values
 }
 
-/** [path], which stays in the folder it is relative to. */
-private fun inside(path: String): String {
-    val parts = path.split('/')
-    val outside = '\\' in path || ':' in path || parts.any { it.isEmpty() || it == ".." }
-    require(!outside) { "the path \"$path\" leaves its folder" }
+/** The path [name], which stays in the folder it is relative to. */
+private fun inside(fields: JsonFields, name: String): String {
+    val path = fields.text(name)
+    require(isInside(path)) { "the path \"$path\" leaves its folder" }
     return path
 }
 
-private fun texts(document: JsonObject, name: String): List<String> =
-    document.getValue(name).jsonArray.map { it.jsonPrimitive.content }
+private inline fun require(condition: Boolean, problem: () -> String) {
+    if (!condition) throw JsonProblem(problem())
+}
 
-private fun JsonObject.number(name: String): Double = getValue(name).jsonPrimitive.double
-
-private fun JsonObject.ofLength(length: Int, what: String): JsonObject =
-    requireNotNull(this["$length"]) { "the $what lack the length $length" }.jsonObject
+private val ID = Regex("[A-Za-z0-9][A-Za-z0-9._-]*")
+private val DEVICE = Regex("app(:.+)?")
+private val INPUTS = setOf("input_ids", "attention_mask", "token_type_ids")
+private val DTYPES = setOf("int64", "int32", "float32")
+private val ENTRY_MEMBERS =
+    listOf("id", "label", "roles", "target", "bundle", "artifact", "nominal_flops")
+private val MEMBERS = listOf(
+    "schema", "command", "device", "entries", "bundles", "lengths", "threads", "settings",
+    "tensors", "inputs", "expected", "tolerances", "warnings", "notices",
+)

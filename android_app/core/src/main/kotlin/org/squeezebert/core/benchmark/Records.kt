@@ -14,7 +14,6 @@ import kotlinx.serialization.json.jsonArray
 import kotlinx.serialization.json.jsonObject
 import kotlinx.serialization.json.jsonPrimitive
 import kotlinx.serialization.json.long
-import kotlinx.serialization.json.longOrNull
 import kotlinx.serialization.json.put
 import org.squeezebert.core.UserError
 
@@ -41,7 +40,6 @@ internal class Block(
     val position: Int,
     val wallNanos: LongArray,
     val khzAfter: List<Int>,
-    val referenceNanos: Long?,
 )
 
 /** The starts that a run need not repeat. */
@@ -111,7 +109,6 @@ private fun broken(error: Exception) = UserError(
 
 internal fun blockOf(record: JsonObject): Block {
     val after = (record["after"] as? JsonObject)?.get("khz") as? JsonObject
-    val before = record["before"] as? JsonObject
     return Block(
         record.text("entry"),
         caseOf(record),
@@ -119,7 +116,6 @@ internal fun blockOf(record: JsonObject): Block {
         record.int("position"),
         record.getValue("wall_ns").jsonArray.map { it.jsonPrimitive.long }.toLongArray(),
         after.orEmpty().values.mapNotNull { it.jsonPrimitive.intOrNull },
-        (before?.get(REFERENCE) as? JsonPrimitive)?.longOrNull,
     )
 }
 

@@ -4,7 +4,7 @@ package org.squeezebert.core.benchmark
  * The work that tells how fast the phone is: one fp32 matrix product in plain Kotlin, one thread.
  *
  * It measures no peak, and is no entry of the results: it is no match for a runtime's kernels. It
- * only has to take the same time as long as the phone is as fast as before.
+ * takes about the same time as long as the phone is as fast as before. No round is judged by it.
  */
 internal class Reference(
     private val phone: Phone,

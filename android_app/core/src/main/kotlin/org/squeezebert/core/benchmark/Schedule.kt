@@ -30,6 +30,7 @@ internal class Schedule(
     private val rounds = plan.cases.associateWith { Rounds(plan, failed) }
     private var conditions: JsonObject? = null
     private var thermalStatus: Int? = null
+    private var hidden = false
     private var slowedDown: String? = null
 
     init {
@@ -88,7 +89,7 @@ internal class Schedule(
         observe(case)
         val rounds = roundsOf(case)
         // The run may have been interrupted before it judged the round.
-        rounds.lastComplete()?.let { judge(case, it, thermalStatus = null, drop = true) }
+        rounds.lastComplete()?.let { judge(case, it, null, wasHidden = false, drop = true) }
         var pauses = 0
         while (true) {
             val missing = rounds.missing()
@@ -99,7 +100,7 @@ internal class Schedule(
             measureRound(case, number, rounds.goesForward())
             observe(case)
             val again = pauses < MOST_PAUSES
-            val reason = judge(case, number, thermalStatus, drop = again)
+            val reason = judge(case, number, thermalStatus, hidden, drop = again)
             slowedDown = reason
             if (reason != null && again) {
                 pauses++
@@ -110,11 +111,13 @@ internal class Schedule(
 
     private fun measureRound(case: Case, number: Int, forward: Boolean) {
         val product = reference.measure()
+        hidden = phone.isHidden()
         order(alive(), forward).forEachIndexed { position, entry ->
             try {
                 val block = models.block(entry, case, number, position, product)
                 write(block)
                 roundsOf(case).add(blockOf(block))
+                hidden = hidden || phone.isHidden()
             } catch (error: EntryFailure) {
                 fail(entry, case.threads, case.length, "block", error)
             }
@@ -138,11 +141,20 @@ internal class Schedule(
     }
 
     /** Writes why a round is suspect, and leaves it out where [drop]; null where it is not. */
-    private fun judge(case: Case, number: Int, thermalStatus: Int?, drop: Boolean): String? {
-        if (!watched) return null
+    private fun judge(
+        case: Case,
+        number: Int,
+        thermalStatus: Int?,
+        wasHidden: Boolean,
+        drop: Boolean,
+    ): String? {
         val rounds = roundsOf(case)
         val pace = paceOf(rounds.round(number))
-        val reason = slowed(atRest(case, number), pace, thermalStatus) ?: return null
+        val reason = when {
+            wasHidden -> HIDDEN
+            settings.pauseLimit > 0 -> slowed(atRest(case, number), pace, thermalStatus)
+            else -> null
+        } ?: return null
         // Before any wait: an interruption must not make the round count.
         write(
             record("slowdown") {
@@ -167,17 +179,17 @@ internal class Schedule(
         return emptyList()
     }
 
-    /** Waits until the phone is as fast as at first, or the limit is over. */
+    /** Waits until the app is in front and as fast as at first, or the limit is over. */
     private fun pause(where: String, case: Case, number: Int, reason: String) {
         var waited = 0.0
         var recovered = false
         while (!recovered && waited < settings.pauseLimit) {
-            say("$where: $reason; waiting for the device to cool (${waited.roundToInt()} s)")
+            say("$where: $reason; waiting until that is over (${waited.roundToInt()} s)")
             wait(PAUSE_STEP)
             waited += PAUSE_STEP
             observe(case)
             val atRest = atRest(case, number)
-            recovered = slowed(atRest, probe(), thermalStatus) == null
+            recovered = !phone.isHidden() && slowed(atRest, probe(), thermalStatus) == null
         }
         if (recovered) slowedDown = null
         write(
@@ -193,13 +205,13 @@ internal class Schedule(
         )
     }
 
-    /** The pace of the product alone: its time, and the clock right after it for every entry. */
+    /** The pace after the product alone: the clock right after it, for every entry. */
     private fun probe(): Pace {
-        val nanos = reference.measure()
+        reference.measure()
         val clocks = phone.sensors()["khz"] as? JsonObject
         val khz = clocks.orEmpty().values
             .mapNotNull { (it as? JsonPrimitive)?.content?.toIntOrNull() }.maxOrNull() ?: 0
-        return Pace(nanos, alive().associate { it.id to khz })
+        return alive().associate { it.id to khz }
     }
 
     private fun wait(seconds: Double) {
@@ -269,9 +281,9 @@ internal class Schedule(
 
     private fun roundsOf(case: Case) = rounds.getValue(case)
 
-    private val watched get() = settings.pauseLimit > 0
-
     private companion object {
+        const val HIDDEN = "the app was not in front"
+
         /** Between two looks at whether the user stopped the run. */
         const val WAIT_MILLIS = 200L
     }

@@ -39,6 +39,16 @@ fun summarize(records: List<JsonObject>): List<Row> {
     return known.run?.let { run -> understood { rows(known, run) } }.orEmpty()
 }
 
+/**
+ * How the run of [records] ended. One that has no end after it began, or went on, was cancelled, by
+ * the user or by what ended its process. Throws [UserError] where [records] are no run's.
+ */
+fun outcomeOf(records: List<JsonObject>): Outcome {
+    val known = Records(records)
+    val last = records.lastOrNull { it.kind in setOf("run", "resume", "end") }
+    return Outcome(known.failures.keys.sorted(), cancelled = last?.kind != "end")
+}
+
 private fun rows(known: Records, run: JsonObject): List<Row> {
     val entries = run.getValue("entries").jsonArray.map { entryOf(it.jsonObject) }
     val first = entries.firstOrNull { it.baseline }

@@ -73,21 +73,26 @@ class BundleStore(val root: File, freeBytes: () -> Long = { root.usableSpace }) 
 
     /**
      * Brings in a bundle that came with the app, [files] by their path in the bundle, under the id
-     * of [name]. Does nothing where it is there already, with the same manifest and its files.
+     * of [name]. It takes the place of what an earlier version of the app has brought.
+     *
+     * Does nothing where the user has imported a bundle of this id, or has removed it, and where it
+     * is there already, with the same manifest and its files.
      */
-    fun install(name: String, files: Map<String, () -> InputStream>): Bundle {
+    fun install(name: String, files: Map<String, () -> InputStream>) {
         val id = idFor(name)
-        return folders.withPartial { partial ->
+        val there = id in folders.ids()
+        if (if (there) !File(File(root, id), SHIPPED).exists() else id in folders.removed()) return
+        folders.withPartial { partial ->
             val source = OpenedSource(files)
-            if (isThere(id, source)) {
-                open(id)
-            } else {
-                bringIn(source, id, File(partial, CONTENT)) {}
-            }
+            if (isThere(id, source)) return@withPartial
+            bringIn(source, id, File(partial, CONTENT), shipped = true) {}
         }
     }
 
-    /** Removes the bundle [id]; nothing happens where it is not there. */
+    /**
+     * Removes the bundle [id]; nothing happens where it is not there. [install] does not bring it
+     * back, [importZip] does.
+     */
     fun remove(id: String) {
         if (id in folders.ids()) folders.remove(id)
     }
@@ -104,6 +109,7 @@ class BundleStore(val root: File, freeBytes: () -> Long = { root.usableSpace }) 
         source: Source,
         id: String,
         folder: File,
+        shipped: Boolean = false,
         progress: (Long) -> Unit,
     ): Bundle {
         val manifest = manifestOf(source)
@@ -122,6 +128,7 @@ class BundleStore(val root: File, freeBytes: () -> Long = { root.usableSpace }) 
             val card = readAtMost(stream, LARGEST_CARD) ?: throw tooLarge(MODEL_CARD)
             writeFile(File(folder, MODEL_CARD), ByteArrayInputStream(card), folders) {}
         }
+        if (shipped) File(folder, SHIPPED).createNewFile()
         // Last, so that only a whole folder is one of a bundle.
         writeFile(File(folder, MANIFEST_NAME), ByteArrayInputStream(manifest), folders) {}
         folders.moveIn(folder, id)
@@ -141,6 +148,9 @@ class BundleStore(val root: File, freeBytes: () -> Long = { root.usableSpace }) 
 
     private companion object {
         const val CONTENT = "bundle"
+
+        /** In the folder of a bundle that came with the app. */
+        const val SHIPPED = ".shipped"
         const val MODEL_CARD = "README.md"
         const val LARGEST_CARD = 1 shl 20
         const val LARGEST_MANIFEST = 16 shl 20
@@ -161,15 +171,20 @@ class BundleStore(val root: File, freeBytes: () -> Long = { root.usableSpace }) 
 
 /**
  * The name of a folder for a bundle called [name]: letters, digits, ".", "_" and "-" stay, at most
- * 64 of them; everything else becomes "-".
+ * 64 of them; everything else becomes "-". Where that changes the name a short hash of it follows,
+ * so that names in other scripts stay apart.
  */
 internal fun idFor(name: String): String {
     // A dot in front marks the store's own folders.
-    return OTHER_CHARACTERS.replace(name, "-").trimStart('.', '-').take(LONGEST_ID)
-        .trimEnd('.', '-').ifEmpty { "bundle" }
+    val id = OTHER_CHARACTERS.replace(name, "-").trimStart('.', '-').take(LONGEST_ID)
+        .trimEnd('.', '-')
+    if (id == name && id.isNotEmpty()) return id
+    val hash = sha256(name.toByteArray().inputStream()).take(NAME_DIGITS)
+    return "${id.take(LONGEST_ID - NAME_DIGITS - 1).ifEmpty { "bundle" }}-$hash"
 }
 
 private const val LONGEST_ID = 64
+private const val NAME_DIGITS = 8
 private val OTHER_CHARACTERS = Regex("[^A-Za-z0-9._-]")
 
 private fun tooLarge(name: String) = UserError(

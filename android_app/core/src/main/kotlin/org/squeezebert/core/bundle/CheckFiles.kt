@@ -10,12 +10,16 @@ import org.squeezebert.core.UserError
  * Compares size and SHA-256 of the files of [artifact] with the manifest; of every file of the
  * bundle (and every artifact) where it is null.
  *
- * Reads the files wholly: some 100 MB a second on a phone. Throws [UserError] naming the first file
- * that is missing or not the one that was exported.
+ * Reads the files wholly. Throws [UserError] naming the first file that is missing or not the one
+ * that was exported.
  */
 fun checkFiles(bundle: Bundle, artifact: Artifact? = null) {
-    val files = artifact?.files ?: filesOf(bundle)
-    for (stored in files) checkFile(File(bundle.folder, stored.path), stored)
+    checkFiles(bundle.folder, artifact?.files ?: filesOf(bundle))
+}
+
+/** Compares [files] below [folder] in the same way, whatever a manifest there says by now. */
+fun checkFiles(folder: File, files: List<StoredFile>) {
+    for (stored in files) checkFile(File(folder, stored.path), stored)
 }
 
 /** Every file that the manifest names, each once; twice where it says two things of it. */

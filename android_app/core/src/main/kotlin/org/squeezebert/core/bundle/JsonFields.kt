@@ -6,6 +6,7 @@ import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
 import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.booleanOrNull
+import kotlinx.serialization.json.doubleOrNull
 import kotlinx.serialization.json.intOrNull
 import kotlinx.serialization.json.longOrNull
 
@@ -13,7 +14,7 @@ import kotlinx.serialization.json.longOrNull
 internal class JsonProblem(message: String) : Exception(message)
 
 /** The fields of a JSON object at [where]: of the kind that is asked for, or a [JsonProblem]. */
-internal class JsonFields(private val value: JsonObject, private val where: String = "") {
+internal class JsonFields(val value: JsonObject, private val where: String = "") {
 
     fun text(name: String): String =
         textOf(required(name)) ?: throw JsonProblem("${place(name)} is no text")
@@ -33,6 +34,14 @@ internal class JsonFields(private val value: JsonObject, private val where: Stri
 
     fun count(name: String): Int =
         integer(name).also { if (it < 1) throw JsonProblem("${place(name)} is less than 1") }
+
+    /** A number that is neither infinite nor none. */
+    fun number(name: String): Double =
+        numberOf(required(name)) ?: throw JsonProblem("${place(name)} is no finite number")
+
+    fun numbers(name: String): List<Double> = array(name).mapIndexed { index, element ->
+        numberOf(element) ?: throw JsonProblem("${place(name)}[$index] is no finite number")
+    }
 
     fun size(name: String): Long {
         val size = primitive(name)?.takeUnless { it.isString }?.longOrNull
@@ -68,6 +77,14 @@ internal class JsonFields(private val value: JsonObject, private val where: Stri
 
     fun integers(): Map<String, Int> = value.keys.associateWith(::integer)
 
+    /** A [JsonProblem] where there are other fields than [names], or one of these is missing. */
+    fun requireExactly(names: Collection<String>) {
+        names.forEach(::required)
+        (value.keys - names.toSet()).firstOrNull()?.let {
+            throw JsonProblem("${place(it)} is unknown")
+        }
+    }
+
     /** Whether the field is missing or null. */
     fun isAbsent(name: String): Boolean = value[name].let { it == null || it is JsonNull }
 
@@ -77,6 +94,10 @@ internal class JsonFields(private val value: JsonObject, private val where: Stri
         value[name] ?: throw JsonProblem("${place(name)} is missing")
 
     private fun primitive(name: String): JsonPrimitive? = required(name) as? JsonPrimitive
+
+    private fun numberOf(element: JsonElement): Double? =
+        (element as? JsonPrimitive)?.takeUnless { it.isString }?.doubleOrNull
+            ?.takeIf { it.isFinite() }
 
     private fun textOf(element: JsonElement): String? =
         (element as? JsonPrimitive)?.takeIf { it.isString }?.content

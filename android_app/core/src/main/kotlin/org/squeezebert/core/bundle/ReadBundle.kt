@@ -96,7 +96,7 @@ private fun modelFrom(fields: JsonFields) = ModelFacts(
     hiddenSize = fields.count("hidden_size"),
     intermediateSize = fields.count("intermediate_size"),
     heads = fields.count("heads"),
-    groups = fields.fields("groups").integers(),
+    groups = fields.fields("groups").let { groups -> LAYERS.associateWith(groups::count) },
 )
 
 private fun fileFrom(fields: JsonFields) =
@@ -161,3 +161,6 @@ private fun hashFrom(fields: JsonFields, name: String): String {
 }
 
 private const val HASH_DIGITS = 64
+
+/** The products of an encoder layer that may be grouped, as in runtime_bench/flops.py. */
+private val LAYERS = listOf("query", "key", "value", "post_attention", "intermediate", "output")

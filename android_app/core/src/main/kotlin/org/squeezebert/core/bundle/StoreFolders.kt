@@ -9,6 +9,7 @@ import org.squeezebert.core.UserError
 /**
  * The folders of a [BundleStore] in [root]. A name that begins with a dot is not a bundle's:
  * `.partial-N` is being written, `.replaced-ID` was what [moveIn] is putting something else for.
+ * The file `.removed` holds the ids that were ever removed, one a line.
  */
 internal class StoreFolders(private val root: File, private val freeBytes: () -> Long) {
 
@@ -65,8 +66,20 @@ internal class StoreFolders(private val root: File, private val freeBytes: () ->
     /** Removes the bundle [id]: for readers in one step. */
     @Synchronized
     fun remove(id: String) {
-        withPartial { rename(File(root, id), File(it, id)) }
+        withPartial { partial ->
+            // First, since what is removed must not come back.
+            if (id !in removed()) {
+                val list = File(partial, REMOVED)
+                list.writeText((removed() + id).joinToString("") { "$it\n" })
+                rename(list, File(root, REMOVED))
+            }
+            rename(File(root, id), File(partial, id))
+        }
     }
+
+    /** The ids that were ever removed. */
+    fun removed(): List<String> =
+        File(root, REMOVED).takeIf { it.isFile }?.readLines().orEmpty()
 
     /** Throws [UserError] where [bytes] more would not leave the system some room. */
     fun requireSpace(bytes: Long) {
@@ -81,6 +94,7 @@ internal class StoreFolders(private val root: File, private val freeBytes: () ->
     private companion object {
         const val PARTIAL = ".partial-"
         const val REPLACED = ".replaced-"
+        const val REMOVED = ".removed"
 
         /** Left free: with a full disk Android and other apps stop working. */
         const val RESERVE_BYTES = 32L shl 20

@@ -28,8 +28,12 @@ class PlanFolder(private val folder: File, private val copies: File) {
 
     /** The plan. Throws [UserError] where there is none, or it cannot be measured here. */
     fun plan(): BenchmarkPlan {
+        val file = File(folder, "plan.json")
+        if (file.length() > LARGEST_PLAN) {
+            throw UserError("The plan of ${folder.name} is larger than any plan.", START_AGAIN)
+        }
         val text = try {
-            File(folder, "plan.json").readText()
+            file.readText()
         } catch (error: IOException) {
             throw UserError(
                 "The run ${folder.name} has no plan that the app can read (${error.message}).",
@@ -44,10 +48,12 @@ class PlanFolder(private val folder: File, private val copies: File) {
      * Copies the models of [plan] to where only the app can write, and compares their hashes on the
      * way; gives the folder of each entry's files, by its id.
      *
+     * What other runs left there is removed: one that was ended from outside could not do it.
      * Returns early where [cancelled] says so between two files. Throws [UserError] where a file is
      * missing, is another one than in the plan, or does not fit.
      */
     fun copyModels(plan: BenchmarkPlan, cancelled: () -> Boolean): (entryId: String) -> File {
+        removeOthers()
         copies.deleteRecursively()
         val places = plan.entries.associate { it.id to File(copies, it.id) }
         for (entry in plan.entries) {
@@ -57,6 +63,12 @@ class PlanFolder(private val folder: File, private val copies: File) {
             }
         }
         return places::getValue
+    }
+
+    /** Removes the copies of all other runs. Only where none of them is being measured. */
+    fun removeOthers() {
+        copies.parentFile?.listFiles().orEmpty().filter { it.name != copies.name }
+            .forEach { it.deleteRecursively() }
     }
 
     /** Removes the copies. */
@@ -114,6 +126,9 @@ class PlanFolder(private val folder: File, private val copies: File) {
 
     companion object {
         private const val BLOCK_BYTES = 1 shl 16
+
+        /** Bytes. Plans hold some thousand numbers for each model and length. */
+        const val LARGEST_PLAN = 16L shl 20
         private const val START_AGAIN = "Start the run again on the computer."
         private val NAME = Regex("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 

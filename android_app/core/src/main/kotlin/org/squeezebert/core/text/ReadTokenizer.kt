@@ -43,7 +43,7 @@ private fun tokenizerFrom(fields: JsonFields, vocabSize: Int, maxLength: Int): T
     requireKind(normalizer, "BertNormalizer")
     requireKind(fields.fields("pre_tokenizer"), "BertPreTokenizer")
     val lowercase = normalizer.flag("lowercase")
-    val (single, pair) = templates(fields.fields("post_processor"))
+    val (single, pair) = templates(fields.fields("post_processor"), vocabSize)
     val rules = Rules(
         cleanText = normalizer.flag("clean_text"),
         chineseAlone = normalizer.flag("handle_chinese_chars"),
@@ -53,7 +53,7 @@ private fun tokenizerFrom(fields: JsonFields, vocabSize: Int, maxLength: Int): T
         pieces = Pieces(pieces.filterKeys { it.isNotEmpty() }, continuation(model)),
         unknownId = pieces[unknown]
             ?: throw JsonProblem("the token of unknown words \"$unknown\" is no piece"),
-        longestWord = model.integer("max_input_chars_per_word"),
+        longestWord = model.count("max_input_chars_per_word"),
         added = AddedTokens(added),
         single = single,
         pair = pair,
@@ -86,16 +86,25 @@ private fun addedTokens(fields: JsonFields, pieces: Map<String, Int>): Map<Strin
     return found
 }
 
-private fun templates(fields: JsonFields): Pair<List<Part>, List<Part>> {
-    if (fields.text("type") == "BertProcessing") {
+/** What stands around one text and around two; every number is one that the model knows. */
+private fun templates(fields: JsonFields, vocabSize: Int): Pair<List<Part>, List<Part>> {
+    val found = if (fields.text("type") == "BertProcessing") {
         val first = listOf(Part.Fixed(listOf(bertToken(fields, "cls")), 0), Part.Sequence(false, 0))
         val separator = listOf(bertToken(fields, "sep"))
         val single = first + Part.Fixed(separator, 0)
-        return single to single + Part.Sequence(true, 1) + Part.Fixed(separator, 1)
+        single to single + Part.Sequence(true, 1) + Part.Fixed(separator, 1)
+    } else {
+        requireKind(fields, "TemplateProcessing")
+        template(fields, "single", listOf(false)) to template(fields, "pair", listOf(false, true))
     }
-    requireKind(fields, "TemplateProcessing")
-    return template(fields, "single", listOf(false)) to
-        template(fields, "pair", listOf(false, true))
+    for (part in found.first + found.second) {
+        if (part.type !in TYPES) throw JsonProblem("it gives tokens the type ${part.type}")
+        val ids = (part as? Part.Fixed)?.ids.orEmpty()
+        ids.firstOrNull { it !in 0 until vocabSize }?.let {
+            throw JsonProblem("it adds the id $it, but the word embedding has $vocabSize rows")
+        }
+    }
+    return found
 }
 
 /** The id in `["[CLS]", 101]`. */
@@ -129,5 +138,8 @@ private fun requireKind(fields: JsonFields, kind: String, optional: Boolean = fa
 
 private const val TOKENIZER_FILE = "tokenizer.json"
 private const val PADDING = "[PAD]"
+
+/** Texts have the types 0 and 1: the rows of BERT's table of types. */
+private val TYPES = 0..1
 private const val NEXT_STEP =
     "Import the bundle again, or export a model with a tokenizer like BERT's."

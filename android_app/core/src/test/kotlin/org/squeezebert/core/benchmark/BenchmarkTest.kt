@@ -95,6 +95,15 @@ class BenchmarkTest {
     }
 
     @Test
+    fun `what cannot be compared is a wrong answer`() {
+        for (value in listOf(Double.NaN, Double.POSITIVE_INFINITY)) {
+            val run = FakeRun(fakePlan(expected = expected(1.0, -2.0, value)))
+            assertEquals(listOf("e1", "e2"), run.run().failed)
+            assertTrue(run.of("block").isEmpty())
+        }
+    }
+
+    @Test
     fun `another shape, another name and what is not finite are wrong answers`() {
         val answers = listOf(
             Tensor("logits", longArrayOf(3), logits),

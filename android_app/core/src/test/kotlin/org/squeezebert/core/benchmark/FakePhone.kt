@@ -20,6 +20,7 @@ class FakePhone : Phone {
     var slowness: (now: Long) -> Double = { 1.0 }
     var khz: (now: Long) -> Int = { 2_000_000 }
     var thermal: (now: Long) -> Int? = { 0 }
+    var hidden: (now: Long) -> Boolean = { false }
     var freeMemory = 4_000_000_000L
     var model = "Fake"
 
@@ -66,6 +67,8 @@ class FakePhone : Phone {
     override fun pssBytes() = 300_000_000L
 
     override fun freeMemoryBytes() = freeMemory
+
+    override fun isHidden() = hidden(now)
 
     override fun nanoTime() = now
 

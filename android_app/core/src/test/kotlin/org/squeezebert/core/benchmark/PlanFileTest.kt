@@ -85,6 +85,14 @@ class PlanFileTest {
             "\"shape\": [1, 4]" to "\"shape\": [2, 2]",
             "\"attention_mask\"" to "\"pixels\"",
             "[\"subject\"]" to "[\"peak\"]",
+            "\"e1\"" to "\"../../files\"",
+            "\"e1\"" to "\"..\"",
+            "\"e1\"" to "\"a/b\"",
+            "[0.5, -1]" to "[0.5, NaN]",
+            "[0.5, -1]" to "[0.5, 1e999]",
+            "[0.5, -1]" to "[0.5, \"1\"]",
+            "{\"e1\": 0.2}" to "{\"e1\": NaN}",
+            "\"warm_up_limit\": 10.0" to "\"warm_up_limit\": Infinity",
             "\"onnx\"," to "7.5],",
         )
         for ((before, after) in broken) {

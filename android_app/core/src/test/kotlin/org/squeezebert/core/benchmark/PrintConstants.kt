@@ -17,7 +17,6 @@ fun main() {
         put("schedule.START_LENGTH", START_LENGTH)
         put("schedule.PAUSE_STEP", PAUSE_STEP)
         put("schedule.MOST_PAUSES", MOST_PAUSES)
-        put("throttling.SLOWER_LIMIT", SLOWER_LIMIT)
         put("throttling.CLOCK_LIMIT", CLOCK_LIMIT)
         put("throttling.THERMAL_LIMIT", THERMAL_LIMIT)
         put("statistics.CONFIDENCE", CONFIDENCE)

@@ -78,15 +78,13 @@ private fun outputs(element: JsonElement): Outputs = element.jsonObject.mapValue
     Output(shape, values.toDoubleArray())
 }
 
-/** Entry -> {"wall": [...], "khz": N}; the entry "peak" is the reference product. */
+/** Entry -> {"wall": [...], "khz": N}. */
 private fun round(element: JsonElement): Round {
     val measured = element.jsonObject
-    val product = measured["peak"]?.jsonObject?.getValue("wall")?.jsonArray
-        ?.map { it.jsonPrimitive.long }?.toLongArray()?.let { median(it).toLong() }
-    return measured.filterKeys { it != "peak" }.mapValues { (entry, block) ->
+    return measured.mapValues { (entry, block) ->
         val wall = block.jsonObject.getValue("wall").jsonArray.map { it.jsonPrimitive.long }
         val khz = block.jsonObject.getValue("khz").jsonPrimitive.int
-        Block(entry, Case(8, 1), 0, 0, wall.toLongArray(), listOf(khz), product)
+        Block(entry, Case(8, 1), 0, 0, wall.toLongArray(), listOf(khz))
     }
 }
 
@@ -100,7 +98,7 @@ private fun rounds(asked: JsonObject): JsonElement {
         rounds.add(
             Block(
                 entry.jsonPrimitive.content, Case(8, 1), round.jsonPrimitive.int,
-                position.jsonPrimitive.int, nanos.toLongArray(), emptyList(), null,
+                position.jsonPrimitive.int, nanos.toLongArray(), emptyList(),
             ),
         )
     }

@@ -1,6 +1,10 @@
 package org.squeezebert.core.benchmark
 
+import kotlinx.serialization.json.JsonObject
+import kotlinx.serialization.json.JsonPrimitive
+import kotlinx.serialization.json.jsonObject
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -63,6 +67,35 @@ class ResumeTest {
             assertTrue(error.reason, what in error.reason)
             assertTrue(run.records.isEmpty())
         }
+    }
+
+    @Test
+    fun `which cores were awake when the app looked does not matter`() {
+        val earlier = interrupted(5)
+        val facts = earlier.first().getValue("device").jsonObject
+        val other = mapOf("cores" to 3, "features" to 0, "clusters" to 0)
+            .mapValues { JsonPrimitive(it.value) }
+        val head = JsonObject(earlier.first() + ("device" to JsonObject(facts + other)))
+        FakeRun(fakePlan(settings)).run(listOf(head) + earlier.drop(1))
+        val moved = JsonObject(facts + ("system" to JsonPrimitive("Android 16")))
+        val updated = JsonObject(head + ("device" to moved))
+        assertThrows(UserError::class.java) {
+            FakeRun(fakePlan(settings)).run(listOf(updated) + earlier.drop(1))
+        }
+    }
+
+    @Test
+    fun `a run without an end after it went on was cancelled`() {
+        val whole = FakeRun(fakePlan(settings)).apply { run() }.records
+        val resume = record("resume") {}
+        assertFalse(outcomeOf(whole).cancelled)
+        assertTrue(outcomeOf(whole.dropLast(1)).cancelled)
+        assertTrue(outcomeOf(whole + resume).cancelled)
+        assertFalse(outcomeOf(whole.dropLast(1) + resume + whole.last()).cancelled)
+        val broken = FakeRun(fakePlan(settings))
+        broken.engine.refuses = { if (it.name == "e1.onnx") Exception("no") else null }
+        broken.run()
+        assertEquals(listOf("e1"), outcomeOf(broken.records).failed)
     }
 
     @Test

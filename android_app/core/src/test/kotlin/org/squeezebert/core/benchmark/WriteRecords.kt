@@ -12,7 +12,8 @@ import org.squeezebert.core.engine.Tensor
  * Runs a plan on a made-up phone: PLAN RECORDS [INFERENCES [SLOW_FROM SLOW_TO]].
  *
  * The records are appended to RECORDS, after what it holds. After so many INFERENCES (0: never) the
- * run is cancelled. Between the seconds SLOW_FROM and SLOW_TO everything takes half as long again.
+ * run is cancelled. Between the seconds SLOW_FROM and SLOW_TO the clocks are lower, and everything
+ * takes half as long again.
  * Models answer what the plan expects. Prints the summary of all records as JSON.
  */
 fun main(arguments: Array<String>) {
@@ -22,7 +23,9 @@ fun main(arguments: Array<String>) {
     val slow = arguments.drop(3).map { it.toDouble() }
     val phone = FakePhone()
     if (slow.isNotEmpty()) {
-        phone.slowness = { now -> if (now / 1e9 in slow[0]..slow[1]) 1.5 else 1.0 }
+        val slows = { now: Long -> now / 1e9 in slow[0]..slow[1] }
+        phone.slowness = { now -> if (slows(now)) 1.5 else 1.0 }
+        phone.khz = { now -> if (slows(now)) 1_333_333 else 2_000_000 }
     }
     val engine = FakeEngine(phone)
     val noise = RandomNumbers(1)

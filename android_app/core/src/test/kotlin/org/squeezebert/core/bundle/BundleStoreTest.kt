@@ -33,14 +33,14 @@ class BundleStoreTest {
         val files = smallFiles() + ("other.bin" to ByteArray(10))
         val zip = zipOf(files)
         val bundle = store.importZip(ByteArrayInputStream(zip), "My modèl.zip", seen::add)
-        assertEquals(File(root, "My-mod-l"), bundle.folder)
+        assertEquals(File(root, idFor("My modèl")), bundle.folder)
         checkFiles(bundle)
         assertEquals("# A model", File(bundle.folder, "README.md").readText())
         assertFalse(File(bundle.folder, "other.bin").exists())
         assertEquals(seen.sorted(), seen)
         assertEquals(zip.size + filesOf(bundle).sumOf { it.bytes }, seen.last())
-        assertEquals(listOf("My-mod-l"), store.list().map { it.id })
-        assertEquals(listOf("My-mod-l"), root.list().orEmpty().toList())
+        assertEquals(listOf(idFor("My modèl")), store.list().map { it.id })
+        assertEquals(listOf(idFor("My modèl")), root.list().orEmpty().toList())
     }
 
     @Test
@@ -169,20 +169,57 @@ class BundleStoreTest {
         store.install("small", assets(smallFiles()))
         assertTrue("onnx/model.onnx" in opened)
         opened.clear()
-        checkFiles(store.install("small", assets(smallFiles())))
+        store.install("small", assets(smallFiles()))
+        checkFiles(store.open("small"))
         assertEquals(listOf("manifest.json"), opened)
         store.install("small", assets(smallFiles(weights = ByteArray(7))))
         assertEquals(7, store.open("small").artifacts.single().bytes)
         File(root, "small/onnx/model.onnx").delete()
-        checkFiles(store.install("small", assets(smallFiles())))
+        store.install("small", assets(smallFiles()))
+        checkFiles(store.open("small"))
+    }
+
+    private fun ship(weights: Int) = store.install(
+        "small",
+        smallFiles(weights = ByteArray(weights)).mapValues { { ByteArrayInputStream(it.value) } },
+    )
+
+    @Test
+    fun `what came with the app never replaces what was imported`() {
+        ship(7)
+        import(smallFiles(weights = ByteArray(8)))
+        ship(7)
+        assertEquals(8, store.open("small").artifacts.single().bytes)
+        ship(9)
+        assertEquals(8, store.open("small").artifacts.single().bytes)
+    }
+
+    @Test
+    fun `what came with the app and was removed stays away until it is imported`() {
+        ship(7)
+        store.remove("small")
+        ship(7)
+        ship(9)
+        assertEquals(emptyList<String>(), BundleStore(root).list().map { it.id })
+        import(smallFiles(weights = ByteArray(8)))
+        ship(9)
+        assertEquals(8, store.open("small").artifacts.single().bytes)
+        store.remove("small")
+        store.remove("small")
+        assertEquals(listOf("small"), File(root, ".removed").readLines())
     }
 
     @Test
     fun `ids are names of folders`() {
+        assertEquals("intents", idFor("intents"))
+        assertEquals("x".repeat(64), idFor("x".repeat(64)))
         val wanted = mapOf(
-            "intents" to "intents", "../x" to "x", ".hidden" to "hidden", "a b/c" to "a-b-c",
-            "" to "bundle", "模型" to "bundle", "x".repeat(99) to "x".repeat(64), "a." to "a",
+            "../x" to "x", ".hidden" to "hidden", "a b/c" to "a-b-c", "" to "bundle",
+            "模型" to "bundle", "x".repeat(99) to "x".repeat(55), "a." to "a",
         )
-        for ((name, id) in wanted) assertEquals(id, idFor(name))
+        for ((name, start) in wanted) {
+            assertTrue(idFor(name), Regex("$start-[0-9a-f]{8}").matches(idFor(name)))
+        }
+        assertEquals(3, setOf("模型", "型模", "").map(::idFor).distinct().size)
     }
 }

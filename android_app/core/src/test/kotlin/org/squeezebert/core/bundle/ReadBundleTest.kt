@@ -24,7 +24,8 @@ class ReadBundleTest {
         assertEquals("small", bundle.name)
         assertEquals(listOf("no", "yes"), bundle.labels)
         assertEquals(8, bundle.model.maxLength)
-        assertEquals(mapOf("query" to 4), bundle.model.groups)
+        assertEquals(4, bundle.model.groups["query"])
+        assertEquals(1, bundle.model.groups["post_attention"])
         assertEquals(listOf("config.json", "tokenizer.json"), bundle.files.map { it.path })
         val artifact = bundle.artifacts.single()
         assertEquals("onnx/model.onnx", artifact.files.single().path)
@@ -47,6 +48,8 @@ class ReadBundleTest {
             "its schema is \"squeezebert-bundle/2\"" to { it.replace("bundle/1", "bundle/2") },
             "model.layers is missing" to { it.replace("\"layers\"", "\"floors\"") },
             "model.heads is no integer" to { it.replace("\"heads\": 1", "\"heads\": \"1\"") },
+            "model.groups.key is missing" to { it.replace("\"key\"", "\"lock\"") },
+            "model.groups.query is less than 1" to { it.replace("\"query\": 4", "\"query\": 0") },
             "model.heads is less than 1" to { it.replace("\"heads\": 1", "\"heads\": 0") },
             "model.trained is neither true nor false" to { it.replace("true", "1") },
             "labels[1] is no text" to { it.replace("\"yes\"", "2") },

@@ -58,6 +58,15 @@ class PlanFolderTest {
     }
 
     @Test
+    fun whatOtherRunsLeftIsRemoved() {
+        val other = File(own, "bench-2/e1").apply { mkdirs() }
+        val copy = File(run.copyModels(plan("model".toByteArray())) { false }("e1"), "onnx")
+        assertFalse(other.exists())
+        assertTrue(copy.exists())
+        assertEquals(listOf("bench-1"), own.list()?.toList())
+    }
+
+    @Test
     fun aModelWithOtherBytesIsRefused() {
         val plan = plan("model".toByteArray())
         File(folder, "bundles/e1/onnx/model.onnx").writeText("modeL")
@@ -86,6 +95,9 @@ class PlanFolderTest {
         assertTrue(error.reason, "has no plan" in error.reason)
         File(folder, "plan.json").writeText("{\"schema\": \"other\"}")
         assertThrows(UserError::class.java) { run.plan() }
+        File(folder, "plan.json").writeText(" ".repeat(17 shl 20))
+        val large = assertThrows(UserError::class.java) { run.plan() }
+        assertTrue(large.reason, "is larger than any plan" in large.reason)
     }
 
     @Test

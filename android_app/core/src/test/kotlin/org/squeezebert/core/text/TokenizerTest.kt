@@ -116,6 +116,22 @@ class TokenizerTest {
     }
 
     @Test
+    fun `a template with numbers that no model knows is refused`() {
+        val part = """{"Sequence": {"id": "A", "type_id": 0}}"""
+        val special = """{"SpecialToken": {"id": "[CLS]", "type_id": 0}}"""
+        val processor = """{"type": "TemplateProcessing", "single": [$special, $part],
+            "pair": [$part, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {"[CLS]": {"ids": [2]}}}"""
+        val old = Regex("\\{\"type\": \"BertProcessing\"[^}]*\\}")
+        fun document(text: String) = SMALL_TOKENIZER.replace(old, Regex.escapeReplacement(text))
+        assertEquals(listOf(2, 5), read(document(processor)).encode("a").tokens.ids.toList())
+        assertReason("gives tokens the type 2") {
+            read(document(processor.replace("\"B\", \"type_id\": 1", "\"B\", \"type_id\": 2")))
+        }
+        assertReason("adds the id 99") { read(document(processor.replace("[2]", "[99]"))) }
+    }
+
+    @Test
     fun `a tokenizer that works in another way is refused`() {
         val wrong = mapOf(
             "WordPiece" to "BPE" to "model.type is BPE instead of WordPiece",
@@ -128,9 +144,13 @@ class TokenizerTest {
             "\"normalized\": false" to "\"normalized\": true" to "is not taken literally",
             "{\"id\": 4" to "{\"id\": 5" to "\"[MASK]\" has two ids, 5 and 4",
             "[\"[SEP]\", 3]" to "[]" to "post_processor.sep holds no id",
+            "[\"[SEP]\", 3]" to "[\"[SEP]\", 12]" to "it adds the id 12, but the word embedding",
+            "[\"[CLS]\", 2]" to "[\"[CLS]\", -1]" to "it adds the id -1, but the word embedding",
+            "per_word\": 10" to "per_word\": -1" to "max_input_chars_per_word is less than 1",
             "\"##\"" to "\"\"" to "continuing_subword_prefix is empty",
         )
         for ((change, reason) in wrong) {
+            assertTrue(change.first in SMALL_TOKENIZER)
             val document = SMALL_TOKENIZER.replaceFirst(change.first, change.second)
             assertReason(reason) { read(document) }
         }
