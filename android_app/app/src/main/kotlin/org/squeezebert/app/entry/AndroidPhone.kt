@@ -99,6 +99,12 @@ class AndroidPhone(context: Context, private val root: File = File("/")) : Phone
     override fun freeMemoryBytes(): Long =
         memory().run { availMem - threshold }.coerceAtLeast(0)
 
+    override fun isHidden(): Boolean {
+        val state = ActivityManager.RunningAppProcessInfo()
+        ActivityManager.getMyMemoryState(state)
+        return state.importance > ActivityManager.RunningAppProcessInfo.IMPORTANCE_FOREGROUND
+    }
+
     override fun nanoTime(): Long = System.nanoTime()
 
     override fun utcNow(): String = OffsetDateTime.now(ZoneOffset.UTC).format(MOMENT)

@@ -37,15 +37,27 @@ class BenchmarkEntry(private val context: Context, private val benchmarking: Ben
             benchmarking.refuse(error)
             return
         }
-        val obstacle = obstacle(folder, name.orEmpty())
-        if (obstacle != null) {
+        val running = benchmarking.state as? BenchmarkState.Running
+        // Android may hand an intent over twice: the run goes on, and so does what it tells.
+        if (running?.title == name) return
+        val obstacle = obstacle(running)
+        if (obstacle == null) {
+            folder.tell(RunState.running(null, "copying the models"))
+            benchmarking.start(job(folder, name.orEmpty()))
+        } else {
             folder.tell(RunState("refused", problem = obstacle))
             benchmarking.refuse(obstacle)
         }
     }
 
-    /** Starts the run; why it cannot be, or null. */
-    private fun obstacle(folder: PlanFolder, name: String): UserError? {
+    /** Why the run cannot be started, or null. Its plan is read behind, since that takes time. */
+    private fun obstacle(running: BenchmarkState.Running?): UserError? {
+        if (running != null) {
+            return UserError(
+                "The app measures something else at the moment.",
+                "Wait until it is done, or cancel it on the phone, then start the run again.",
+            )
+        }
         // A lock without a secret is being opened by the computer, which takes a moment.
         val keyguard = context.getSystemService(KeyguardManager::class.java)
         if (keyguard?.isDeviceLocked == true) {
@@ -54,37 +66,33 @@ class BenchmarkEntry(private val context: Context, private val benchmarking: Ben
                 "Unlock it, and start the run again.",
             )
         }
-        try {
-            folder.plan()
-        } catch (error: UserError) {
-            return error
+        return null
+    }
+
+    private fun job(folder: PlanFolder, name: String): BenchmarkJob {
+        var understood = false
+        return BenchmarkJob(
+            title = name,
+            records = folder.records,
+            observe = { state ->
+                if (state is BenchmarkState.Finished || state is BenchmarkState.Failed) {
+                    folder.removeCopies()
+                }
+                told(state, understood)?.let(folder::tell)
+            },
+        ) { cancelled ->
+            val plan = folder.plan()
+            understood = true
+            Prepared(plan, folder.copyModels(plan, cancelled))
         }
-        folder.tell(RunState.running(null, "copying the models"))
-        if (benchmarking.start(job(folder, name))) return null
-        return UserError(
-            "The app measures something else at the moment.",
-            "Wait until it is done, or cancel it on the phone, then start the run again.",
-        )
     }
 
-    private fun job(folder: PlanFolder, name: String) = BenchmarkJob(
-        title = name,
-        records = folder.records,
-        observe = { state ->
-            if (state is BenchmarkState.Finished || state is BenchmarkState.Failed) {
-                folder.removeCopies()
-            }
-            told(state)?.let(folder::tell)
-        },
-    ) { cancelled ->
-        val plan = folder.plan()
-        Prepared(plan, folder.copyModels(plan, cancelled))
-    }
-
-    private fun told(state: BenchmarkState): RunState? = when (state) {
+    /** [understood]: there is a plan that can be measured. */
+    private fun told(state: BenchmarkState, understood: Boolean): RunState? = when (state) {
         is BenchmarkState.Running -> RunState.running(state.progress, "starting")
         is BenchmarkState.Finished -> RunState(if (state.cancelled) "cancelled" else "done")
-        is BenchmarkState.Failed -> RunState("failed", problem = state.error)
+        is BenchmarkState.Failed ->
+            RunState(if (understood) "failed" else "refused", problem = state.error)
         else -> null
     }
 

@@ -52,7 +52,8 @@ class EntryProvider : ContentProvider() {
 
     private fun makeFolder(context: Context, run: String) {
         val shared = sharedFolder(context)
-        PlanFolder.of(run, shared, ownFolder(context))
+        // The computer has stopped the app before: whatever it measured was left where it lies.
+        PlanFolder.of(run, shared, ownFolder(context)).removeOthers()
         val folder = File(shared, run)
         if (!folder.isDirectory && !folder.mkdirs()) {
             throw UserError(

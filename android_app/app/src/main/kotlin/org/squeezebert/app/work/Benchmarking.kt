@@ -1,6 +1,7 @@
 package org.squeezebert.app.work
 
 import java.io.File
+import java.io.IOException
 import java.util.concurrent.atomic.AtomicBoolean
 import org.squeezebert.core.UserError
 import org.squeezebert.core.benchmark.Benchmark
@@ -9,15 +10,19 @@ import org.squeezebert.core.benchmark.Phone
 import org.squeezebert.core.benchmark.Progress
 import org.squeezebert.core.benchmark.RecordFile
 import org.squeezebert.core.benchmark.document
+import org.squeezebert.core.benchmark.outcomeOf
 import org.squeezebert.core.benchmark.readPlan
 import org.squeezebert.core.benchmark.summarize
+import org.squeezebert.core.bundle.checkFiles
 import org.squeezebert.core.engine.Engine
 
 /**
  * The one benchmark that may run, and its results. For the main thread; every change is told to
  * [changed].
  *
- * @param folder keeps the last results, and the plan of a run of this screen until it has ended.
+ * @param folder keeps the last results; and the plan of a run of this screen, with what it has
+ *     measured, until everything is: the user can go on after a cancel or a full storage. A run
+ *     that a computer asked for leaves those two alone.
  * @param bundles the folder of a bundle by its id.
  * @param makeRoom is called before a run: closes what else is open.
  */
@@ -36,6 +41,7 @@ class Benchmarking(
     /** The last results, for sharing. */
     val results: File = File(folder, RESULTS_NAME)
 
+    private val measured = File(folder, MEASURED_NAME)
     private val planFile = File(folder, PLAN_NAME)
     private val cancelled = AtomicBoolean()
 
@@ -50,16 +56,19 @@ class Benchmarking(
 
     /** Runs [plan], whose entries' files are installed bundles. False while another one runs. */
     fun start(title: String, plan: BenchmarkPlan): Boolean = start(
-        BenchmarkJob(title, results) {
-            results.delete()
-            writeWhole(planFile) { it.writeText(plan.document().toString()) }
-            installed(plan)
+        BenchmarkJob(title, measured) {
+            val prepared = installed(plan)
+            // Written first: where there is no room the earlier run can still go on.
+            val written = written(planFile) { it.writeText(plan.document().toString()) }
+            measured.delete()
+            putInPlace(written, planFile)
+            prepared
         },
     )
 
     /** Goes on with an interrupted run. */
     fun resume(title: String): Boolean = start(
-        BenchmarkJob(title, results) { installed(readPlan(planFile.readText())) },
+        BenchmarkJob(title, measured) { installed(readPlan(planFile.readText())) },
     )
 
     /** Runs [job]. False while another one runs. */
@@ -84,6 +93,7 @@ class Benchmarking(
         if (state is BenchmarkState.Running) return
         background.run({
             planFile.delete()
+            measured.delete()
             results.delete()
         }) {}
         become(BenchmarkState.Idle)
@@ -96,23 +106,24 @@ class Benchmarking(
 
     private fun leftBehind(): BenchmarkState = when {
         planFile.exists() -> BenchmarkState.Interrupted
-        results.exists() -> BenchmarkState.Finished(
-            summarize(RecordFile(results).read()),
-            failed = emptyList(),
-            cancelled = false,
-        )
+        results.exists() -> {
+            val records = RecordFile(results).read()
+            val outcome = outcomeOf(records)
+            BenchmarkState.Finished(summarize(records), outcome.failed, outcome.cancelled)
+        }
         else -> BenchmarkState.Idle
     }
 
+    /** Where the models lie; their bundles may have been replaced after the plan was made. */
     private fun installed(plan: BenchmarkPlan): Prepared {
         val folders = plan.entries.associate { it.id to bundles(it.bundle) }
+        for (entry in plan.entries) checkFiles(folders.getValue(entry.id), entry.artifact.files)
         return Prepared(plan) { folders.getValue(it) }
     }
 
     /** Always returns, with [BenchmarkState.Finished] or [BenchmarkState.Failed]. */
     private fun runToEnd(job: BenchmarkJob): BenchmarkState {
         val end = attempt { measure(job) }.getOrElse { BenchmarkState.Failed(it as UserError) }
-        planFile.delete()
         job.observe(end)
         return end
     }
@@ -130,10 +141,12 @@ class Benchmarking(
             { report(job, it) },
             cancelled::get,
         ).run(earlier)
-        if (job.records != results) {
-            writeWhole(results) { job.records.copyTo(it, overwrite = true) }
+        putInPlace(written(results) { job.records.copyTo(it, overwrite = true) }, results)
+        if (job.records == measured && !outcome.cancelled) {
+            planFile.delete()
+            measured.delete()
         }
-        val rows = summarize(file.read())
+        val rows = summarize(RecordFile(results).read())
         return BenchmarkState.Finished(rows, outcome.failed, outcome.cancelled)
     }
 
@@ -150,19 +163,28 @@ class Benchmarking(
         changed()
     }
 
-    private fun writeWhole(file: File, write: (File) -> Unit) {
+    /** What is to become [file], wholly on the disk. */
+    private fun written(file: File, write: (File) -> Unit): File {
         folder.mkdirs()
-        val temporary = File(folder, "${file.name}.part")
-        write(temporary)
-        if (!temporary.renameTo(file)) {
-            throw UserError("${file.name} cannot be written.", "Free some storage and try again.")
+        try {
+            return File(folder, "${file.name}.part").also(write)
+        } catch (error: IOException) {
+            throw full(file, error)
         }
     }
+
+    private fun putInPlace(written: File, file: File) {
+        if (!written.renameTo(file)) throw full(file, null)
+    }
+
+    private fun full(file: File, cause: IOException?) =
+        UserError("${file.name} cannot be written.", "Free some storage and try again.", cause)
 
     companion object {
         /** The last results, in the folder. */
         const val RESULTS_NAME = "squeezebert-benchmark.jsonl"
 
+        private const val MEASURED_NAME = "measured.jsonl"
         private const val PLAN_NAME = "plan.json"
     }
 }

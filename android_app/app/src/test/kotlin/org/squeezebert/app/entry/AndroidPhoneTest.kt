@@ -1,10 +1,13 @@
 package org.squeezebert.app.entry
 
+import android.app.ActivityManager
+import android.app.ActivityManager.RunningAppProcessInfo
 import android.content.Context
 import android.content.Intent
 import android.os.BatteryManager
 import android.os.Build
 import android.os.PowerManager
+import android.os.Process
 import java.io.File
 import kotlinx.serialization.json.JsonNull
 import kotlinx.serialization.json.JsonObject
@@ -130,6 +133,19 @@ class AndroidPhoneTest {
             assertEquals(JsonNull, phone.conditions()["thermal_status"])
         } finally {
             ReflectionHelpers.setStaticField(Build.VERSION::class.java, "SDK_INT", version)
+        }
+    }
+
+    @Test
+    fun whatIsBehindOtherAppsIsHidden() {
+        val seen = RunningAppProcessInfo.IMPORTANCE_FOREGROUND
+        val behind = RunningAppProcessInfo.IMPORTANCE_CACHED
+        for ((state, hidden) in mapOf(seen to false, behind to true)) {
+            val process = RunningAppProcessInfo(context.packageName, Process.myPid(), null)
+            process.importance = state
+            shadowOf(context.getSystemService(ActivityManager::class.java))
+                .setProcesses(listOf(process))
+            assertEquals(hidden, phone.isHidden())
         }
     }
 

@@ -114,6 +114,7 @@ class BenchmarkEntryTest {
         writePlan()
         File(run, "plan.json").writeText("{}")
         start("bench-1")
+        work()
         assertRefused("The plan cannot be used")
     }
 
@@ -121,7 +122,41 @@ class BenchmarkEntryTest {
     fun noPlanIsRefused() {
         run.mkdirs()
         start("bench-1")
+        work()
         assertRefused("has no plan")
+    }
+
+    @Test
+    fun aStartThatIsHandedOverTwiceDisturbsNothing() {
+        writePlan()
+        start("bench-1")
+        val told = File(run, "state.json").readText()
+        start("bench-1")
+        assertEquals(told, File(run, "state.json").readText())
+        assertEquals(1, waiting.size)
+        work()
+        assertEquals("done", state("state"))
+    }
+
+    @Test
+    fun aPlanIsReadBehindTheScreen() {
+        writePlan()
+        File(run, "plan.json").writeText(" ".repeat(20_000_000))
+        start("bench-1")
+        assertEquals("running", state("state"))
+        work()
+        assertRefused("larger than any plan")
+    }
+
+    @Test
+    fun whatARunThatWasEndedLeftIsRemoved() {
+        val left = File(copies, "bench-0/e1/model.onnx")
+        left.parentFile?.mkdirs()
+        left.writeText("model")
+        writePlan()
+        start("bench-1")
+        work()
+        assertTrue(copies.list().isNullOrEmpty())
     }
 
     @Test

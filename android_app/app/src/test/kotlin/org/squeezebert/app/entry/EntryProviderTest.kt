@@ -54,6 +54,19 @@ class EntryProviderTest {
     }
 
     @Test
+    fun modelsThatAnotherRunLeftAreRemoved() {
+        val copies = File(context.noBackupFilesDir, "benchmark")
+        File(copies, "bench-1/e1").mkdirs()
+        File(copies, "bench-2/e1").mkdirs()
+        ask("")
+        assertEquals(2, copies.list()?.size)
+        ask("/bench-2")
+        assertEquals(listOf("bench-2"), copies.list()?.toList())
+        ask("/..")
+        assertEquals(listOf("bench-2"), copies.list()?.toList())
+    }
+
+    @Test
     fun aNameThatIsNoneMakesNothing() {
         for (name in listOf("..", ".x", "a%2Fb", "a%20b")) {
             val problem = ask("/$name").getValue("problem").jsonObject

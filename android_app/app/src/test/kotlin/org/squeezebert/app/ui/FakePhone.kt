@@ -38,6 +38,8 @@ internal class FakePhone : Phone {
 
     override fun freeMemoryBytes() = 4_000_000_000L
 
+    override fun isHidden() = false
+
     override fun nanoTime() = System.nanoTime()
 
     override fun utcNow() = "2026-01-31T12:00:00.000+00:00"
