@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from runtime_bench.devices.base import BenchWarning, Device
 from runtime_bench.errors import InputError
 from runtime_bench.flops import nominal_flops
 from runtime_bench.plan import PEAK_PRODUCT, Entry, Plan
 from runtime_bench.records import RunRecord
+
+_OF_AWAKE_CORES = ("cores", "features", "clusters")
 
 
 def run_record(plan: Plan, device: Device, command: Sequence[str]) -> RunRecord:
@@ -66,7 +69,7 @@ def check_resumable(earlier: RunRecord, now: RunRecord) -> None:
     """Raise InputError unless ``now`` would measure the same things in the same way and place."""
     # Lengths first: the entries hold the FLOPs of each.
     comparisons: Mapping[str, tuple[object, object]] = {
-        "another device": (earlier.device, now.device),
+        "another device": (lasting(earlier.device), lasting(now.device)),
         "other lengths": (earlier.lengths, now.lengths),
         "other thread counts": (earlier.threads, now.threads),
         "other settings": (earlier.settings, now.settings),
@@ -79,6 +82,16 @@ def check_resumable(earlier: RunRecord, now: RunRecord) -> None:
                 f"The run cannot be resumed: its file holds {what}{_difference(before, after)}.",
                 "Give the same options as before, or start anew with another --out.",
             )
+
+
+def lasting(device: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a run record's ``device`` is the same whenever one looks.
+
+    An app is not told of cores that sleep; the other devices are asked in ways that know them all.
+    """
+    if device["kind"] != "app":
+        return device
+    return {name: value for name, value in device.items() if name not in _OF_AWAKE_CORES}
 
 
 def _difference(before: object, after: object) -> str:

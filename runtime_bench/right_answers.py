@@ -4,6 +4,7 @@ A phone's kernels are others than this machine's, and can be wrong without any e
 wrong answer is worth nothing, so that nothing is timed or counted before the outputs agree.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -39,7 +40,7 @@ class RightAnswers:
             return
         precision = entry.artifact.precision
         apart, allowed = distance(found, self.of(entry)[length]), tolerance(precision)
-        if apart > allowed:
+        if not apart <= allowed:  # also where it is no number
             raise RunnerError(
                 f"Its outputs are {apart:.2g} of their size away from this machine's (at most "
                 f"{allowed:g} for {precision}), so nothing was measured.",
@@ -93,7 +94,8 @@ def prepared(
 def distance(found: Outputs, expected: Outputs) -> float:
     """Distance of the recorded values relative to the expected ones' size (L2 norms).
 
-    Of the output where it is largest. Infinite where names or shapes differ, or values are missing.
+    Of the output where it is largest. Infinite where names or shapes differ, and where values are
+    missing or not finite.
     """
     if {name: item["shape"] for name, item in found.items()} != {
         name: item["shape"] for name, item in expected.items()
@@ -109,7 +111,8 @@ def _distance(found: Sequence[float], expected: Sequence[float]) -> float:
     if len(found) != len(expected):
         return float("inf")
     left, right = np.array(found), np.array(expected)
-    return float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-30))
+    apart = float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-30))
+    return apart if math.isfinite(apart) else float("inf")  # the largest of several would lose nan
 
 
 def tolerance(precision: str) -> float:

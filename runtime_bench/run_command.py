@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runtime_bench import counting, schedule
-from runtime_bench.devices.app import AppDevice
 from runtime_bench.devices.base import Device, open_device
 from runtime_bench.devices.host import Host
 from runtime_bench.dry_run import counts_instructions, plan_files, show_plans
@@ -83,7 +82,7 @@ def _jobs(options: argparse.Namespace) -> list[_Job]:
             settings=_settings(options, device),
             device=name,
             targets=device.targets(),
-            peak=not isinstance(device, AppDevice),
+            peak=device.multiplies,
         )
         plan = replace(plan, notices=(*plan.notices, *device.notices))
         path: Path = options.out
@@ -219,7 +218,7 @@ def _recorded(
             write(head)
         if counts_instructions(device):
             failed = counting.execute(plan, device, write, show, earlier, host=host)
-        elif isinstance(device, AppDevice):
+        elif device.measures_plans:
             told = head if earlier is None else replace(head, started=earlier.run.started)
             answers = RightAnswers(plan, host)
             resumed = None if earlier is None else job.path

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from runtime_bench.adb.client import Adb
 from runtime_bench.app import asking
-from runtime_bench.app.plan_file import PLAN_FILE, files_by_folder, plan_document
+from runtime_bench.app.plan_file import PLAN_FILE, files_by_folder, plan_bytes, plan_document
 from runtime_bench.app.run_folder import RECORDS_FILE, Look, RunFolder, State
 from runtime_bench.errors import BenchError, DeviceError
+from runtime_bench.header import lasting
 from runtime_bench.plan import Plan, Settings
 from runtime_bench.records import EndRecord, FailureRecord, Record, RunRecord
 from runtime_bench.results import parse_record
@@ -67,7 +68,7 @@ def measure(
         offset = len(content)
         record.head_is_due = False
     folder.forget_state()
-    folder.write(PLAN_FILE, json.dumps(document).encode())
+    folder.write(PLAN_FILE, plan_bytes(document))
     asking.start(adb, folder.name)
     return _follow(folder, record, _Watch(adb, plan.settings, show), offset, refresh)
 
@@ -136,7 +137,9 @@ class _Records:
 
     def _check_head(self, found: RunRecord) -> None:
         """The app has to measure what it was told: its record says what it understood."""
-        mine, its = _plain(self._head), _plain(found)
+        mine, its = (
+            {**_plain(record), "device": lasting(record.device)} for record in (self._head, found)
+        )
         for what in ("entries", "lengths", "threads", "settings", "device", "versions"):
             if not self.head_is_due or mine[what] != its[what]:
                 raise DeviceError(

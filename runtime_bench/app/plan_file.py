@@ -1,12 +1,13 @@
 """The plan that the app gets, ``squeezebert-app-plan/1`` (``schema/app_plan.schema.json``)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from runtime_bench.bundles import Artifact, Bundle
-from runtime_bench.errors import InputError
+from runtime_bench.errors import InputError, RunnerError
 from runtime_bench.inputs import golden_inputs
 from runtime_bench.plan import Entry, Plan
 from runtime_bench.records import RunRecord
@@ -55,6 +56,17 @@ def plan_document(plan: Plan, head: RunRecord, answers: RightAnswers) -> dict[st
         "warnings": [asdict(warning) for warning in head.warnings],
         "notices": list(plan.notices),
     }
+
+
+def plan_bytes(document: Mapping[str, Any]) -> bytes:
+    """The content of the plan's file; raises RunnerError where a number is not finite."""
+    try:
+        return json.dumps(document, allow_nan=False).encode()
+    except ValueError:
+        raise RunnerError(
+            "A number of the plan is not finite, so that the app cannot read it.",
+            "Prove the bundle with: squeezebert-export verify BUNDLE",
+        ) from None
 
 
 def bundle_folder(entry: Entry) -> str:

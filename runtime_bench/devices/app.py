@@ -63,6 +63,8 @@ def open_device(address: str) -> Device:
 class AppDevice(Handset):
     """A phone on which the app measures."""
 
+    multiplies = False
+    measures_plans = True
     notices = (
         "Measured inside the app: one process holds all models, the runtimes and the app itself, "
         "so that peak memory and PSS are of all of them, and starts open the model again in the "

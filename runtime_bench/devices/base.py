@@ -9,16 +9,21 @@ A kind of device is one module in this package. It registers itself by defining
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime_bench import devices as package
 from runtime_bench.errors import InputError
 from runtime_bench.runners.client import Runner
+
+if TYPE_CHECKING:  # they look at devices themselves
+    from runtime_bench.plan import Plan
+    from runtime_bench.records import Record, RunRecord
+    from runtime_bench.right_answers import RightAnswers
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,10 @@ class Device(Protocol):
     usual: Usual = Usual()
     #: It computes on this machine, where one device at a time may.
     here: bool = False
+    #: Its runners include one for the matrix product that other figures are held to.
+    multiplies: bool = True
+    #: It measures whole plans by itself (``measure``), and starts no runners.
+    measures_plans: bool = False
     #: What whoever reads its figures has to know.
     notices: tuple[str, ...] = ()
 
@@ -139,6 +148,21 @@ class Device(Protocol):
     def start(self, target: str, limit: float) -> Runner:
         """Start a runner for ``target``; raises RunnerError if it is not up in ``limit`` s."""
         ...
+
+    def measure(
+        self,
+        plan: "Plan",  # noqa: ARG002
+        head: "RunRecord",  # noqa: ARG002
+        answers: "RightAnswers",  # noqa: ARG002
+        write: "Callable[[Record], None]",  # noqa: ARG002
+        show: Callable[[str], None],  # noqa: ARG002
+        earlier: Path | None,  # noqa: ARG002
+    ) -> tuple[str, ...]:
+        """Measure the whole of ``plan`` where ``measures_plans``; the ids of entries that failed.
+
+        ``head`` is the run's record; ``earlier`` the results file of a run that goes on.
+        """
+        raise InputError(f"{self.name} measures no whole plans.", "Start its runners.")
 
     def snapshot(self) -> Snapshot: ...
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -51,6 +52,34 @@ def test_the_plan_of_a_run_is_valid(tiny_plan: Plan) -> None:
             jsonschema.validate(broken, PLAN_SCHEMA)
 
 
+def test_what_the_schema_rejects_the_app_refuses(tiny_plan: Plan, tmp_path: Path) -> None:
+    document = app_plan(tiny_plan)
+    valid = jsonschema.Draft202012Validator(PLAN_SCHEMA).is_valid
+    broken = [changed for changed in _changed(document) if not valid(changed)]
+    broken += _broken_plans(document)
+    asked = tmp_path / "plans.json"
+    asked.write_text(json.dumps([document, *broken]))
+    found = json.loads(run_program(f"{PACKAGE}.PrintPlanProblems", [asked], memory="1g"))
+    assert found[0] is None
+    assert len(broken) > 500
+    assert [plan for plan, problem in zip(broken, found[1:], strict=True) if not problem] == []
+
+
+def _changed(value: Any) -> Iterator[Any]:
+    """``value`` with each single thing in it missing, of another kind, or beside a surprise."""
+    for other in (None, "../x", -1, 1.5, [], {}, True):
+        if other != value:
+            yield other
+    if isinstance(value, dict):
+        yield value | {"surprise": 1}
+        for name, item in value.items():
+            yield {key: kept for key, kept in value.items() if key != name}
+            yield from (value | {name: other} for other in _changed(item))
+    elif isinstance(value, list) and value:
+        # The others are of the same kind.
+        yield from ([other, *value[1:]] for other in _changed(value[0]))
+
+
 def _broken_plans(document: Document) -> Iterator[Document]:
     for name in document:
         yield {key: value for key, value in document.items() if key != name}
@@ -60,6 +89,7 @@ def _broken_plans(document: Document) -> Iterator[Document]:
     yield document | {"settings": document["settings"] | {"cores": "big"}}
     yield document | {"inputs": {"e1": {"8": {"pixels": {}}}}}
     yield document | {"entries": []}
+    yield json.loads(json.dumps(document).replace('"e1"', '"../e1"'))
 
 
 def test_records_are_read_and_reported(tiny_plan: Plan, tmp_path: Path) -> None:
@@ -149,7 +179,7 @@ def test_slow_rounds_are_dropped_and_waited_for(tiny_plan: Plan, tmp_path: Path)
     assert content.complete
     assert results.dropped_blocks
     assert results.pauses
-    assert "matrix product took 50% longer" in results.slowdowns[0].reason
+    assert "the fastest core ran 33% below" in results.slowdowns[0].reason
     before = results.blocks[0].before
     assert before is not None
     assert before["reference_ns"] == 5_000_000

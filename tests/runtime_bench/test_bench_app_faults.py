@@ -1,78 +1,28 @@
-"""Runs in the app that are lost, die, or are refused: what was measured stays, and goes on."""
+"""Runs in the app that die, or are refused: what was measured stays, and goes on."""
 
 import json
-import os
-import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 from adb_daemon import app
-from adb_daemon.bench import GONE, Bench, assert_says, fault
+from adb_daemon.app_runs import LOOK, cleared, complete, resume, run, trouble
+from adb_daemon.bench import Bench, assert_says, fault
 from adb_daemon.client import ADB
-from adb_daemon.faults import CALL, COMMAND, CUT, FLIP, FULL, HANG, PUSH, Fault
+from adb_daemon.faults import COMMAND, FLIP, FULL, HANG, PUSH
 from adb_daemon.phone import Phone
 
-from runtime_bench.app import asking, follow
-from runtime_bench.results import read_results
+from runtime_bench.app import follow
 
 pytest_plugins = ["adb_daemon.fixtures"]
 pytestmark = pytest.mark.skipif(
     ADB is None, reason="adb is not installed (Debian: apt-get install adb)"
 )
-ROUNDS = 4
-MORE = ("--blocks", str(ROUNDS), "--most-blocks", str(ROUNDS))
-LOOK = "pidof"
 
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "LOOK_STEP", 0.05)
-
-
-def run(bench: Bench, *options: str) -> tuple[int, str]:
-    return bench.run(*MORE, *options, device=f"app:{bench.phones[0].daemon.serial}")
-
-
-def resume(bench: Bench) -> tuple[int, str]:
-    """Plug the phone in again, well behaved, and go on."""
-    phone = bench.phones[0]
-    phone.faults.clear()
-    for name in ("trouble", "denied", "refuses"):
-        app.forget(phone, name)
-    if not phone.daemon.listening:
-        phone.daemon.plug_in()
-    bench.server.connect(phone.daemon.serial)
-    return run(bench, "--resume")
-
-
-def complete(bench: Bench) -> bool:
-    """Whether every round is there once, and the run has ended."""
-    results = bench.results()
-    rounds = [block.round for block in results.blocks]
-    return rounds == list(range(ROUNDS)) and bool(results.ends) and not results.failures
-
-
-def cleared(phone: Phone) -> bool:
-    return app.left_behind(phone) == [] and phone.left_behind() == [] and phone.running() == []
-
-
-def trouble(what: str, after: int = 2, moment: str = "") -> Callable[[Phone], object]:
-    """The app is in trouble after some blocks."""
-    told = json.dumps({"what": what, "after": after, "moment": moment})
-    return lambda phone: (app.install(phone), app.write(phone, "trouble", told))
-
-
-def when_told(bench: Bench, blocks: int, happens: Callable[[], object]) -> None:
-    """At the first look at the app after so many blocks have come from the phone."""
-
-    def look() -> None:
-        if bench.out.exists() and len(read_results(bench.out).blocks) >= blocks:
-            happens()
-
-    bench.phones[0].faults.add(Fault(COMMAND, CALL, LOOK, None, call=look))
 
 
 @dataclass(frozen=True)
@@ -133,74 +83,6 @@ def test_what_the_app_measured_is_kept_and_goes_on(bench: Bench, name: str) -> N
     assert complete(bench)
     assert bench.results().blocks[: ended.kept] == before.blocks
     assert cleared(phone)
-
-
-@pytest.mark.parametrize(
-    "happens", ["dies", "hangs"], ids=["the app died meanwhile", "the app lives"]
-)
-def test_a_phone_that_is_lost_keeps_what_it_measures_meanwhile(bench: Bench, happens: str) -> None:
-    phone = bench.phone(prepare=trouble(happens, after=3))
-    when_told(bench, 1, phone.unplug)
-    code, said = run(bench)
-    assert code == 1, said
-    assert_says(said, (GONE, "finished blocks are kept", "may go on measuring", "--resume"))
-    assert not bench.results().ends
-    assert len(app.left_behind(phone)) == 1
-    code, said = resume(bench)
-    assert code == 0, said
-    assert complete(bench)
-    assert cleared(phone)
-
-
-def test_a_run_that_ended_without_its_computer_is_taken_from_the_phone(bench: Bench) -> None:
-    phone = bench.phone(prepare=trouble("waits", after=2))
-    when_told(bench, 2, lambda: (phone.unplug(), app.write(phone, "go")))
-    assert run(bench)[0] == 1
-    wait_until_done(phone)
-    starts = len(phone.pushed)
-    code, said = resume(bench)
-    assert code == 0, said
-    assert complete(bench)
-    assert len(phone.pushed) == starts
-    assert not bench.results().resumes
-    assert cleared(phone)
-
-
-def wait_until_done(phone: Phone) -> None:
-    """Wait for the app, which nobody looks after."""
-    state = phone.folder / app.FOLDERS / app.left_behind(phone)[0] / "state.json"
-    end = time.monotonic() + 20
-    while json.loads(state.read_bytes())["state"] != "done":
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def test_a_new_run_removes_what_a_lost_one_left(bench: Bench) -> None:
-    phone = bench.phone(prepare=trouble("hangs", after=2))
-    when_told(bench, 1, phone.unplug)
-    assert run(bench)[0] == 1
-    assert phone.running()
-    bench.out.unlink()
-    app.forget(phone, "trouble")
-    phone.faults.clear()
-    phone.daemon.plug_in()
-    bench.server.connect(phone.daemon.serial)
-    code, said = run(bench)
-    assert code == 0, said
-    assert complete(bench)
-    assert cleared(phone)
-
-
-def test_an_interrupted_run_leaves_nothing(bench: Bench) -> None:
-    phone = bench.phone(prepare=trouble("hangs", after=3))
-    when_told(bench, 3, partial(os.kill, os.getpid(), signal.SIGINT))
-    code, said = run(bench)
-    assert code == 130, said
-    assert "3 finished blocks are kept" in said
-    assert cleared(phone)
-    code, said = resume(bench)
-    assert code == 0, said
-    assert complete(bench)
 
 
 def test_an_app_that_hangs(bench: Bench) -> None:
@@ -310,17 +192,3 @@ def test_an_app_that_cannot_make_the_folder(bench: Bench) -> None:
     assert code == 1, said
     assert_says(said, ("makes no folder for the run: The storage is full. Free some.",))
     assert cleared(phone)
-
-
-def test_one_of_two_phones_is_lost(bench: Bench) -> None:
-    lost = bench.phone(prepare=app.installed())
-    good = bench.phone(prepare=app.installed())
-    lost.faults.add(Fault(COMMAND, CUT, asking.STOP))
-    code, said = bench.run(*MORE, device=f"app:{lost.daemon.serial},app:{good.daemon.serial}")
-    assert code == 1, said
-    files = {
-        file.stem.rpartition("-")[2]: read_results(file) for file in bench.folder.glob("*.jsonl")
-    }
-    assert not files[str(lost.daemon.port)].blocks
-    assert files[str(good.daemon.port)].ends
-    assert cleared(good)

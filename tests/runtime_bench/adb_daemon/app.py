@@ -68,6 +68,12 @@ def forget(phone: Phone, name: str) -> None:
     (phone.folder / "state/app" / name).unlink(missing_ok=True)
 
 
+def copies(phone: Phone) -> list[str]:
+    """The runs whose models lie where only the app can write."""
+    folder = phone.folder / "data/own"
+    return sorted(item.name for item in folder.iterdir()) if folder.exists() else []
+
+
 def left_behind(phone: Phone) -> list[str]:
     """The run folders in the app's external files."""
     folder = phone.folder / FOLDERS

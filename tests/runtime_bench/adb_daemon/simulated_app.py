@@ -9,6 +9,7 @@ STATE/app/trouble says how it misbehaves: ``{"what": ..., "after": N}`` after N 
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -22,8 +23,9 @@ BLOCK_SECONDS = 0.02
 class App:
     """One start of the app with the plan of the run in ``folder``."""
 
-    def __init__(self, folder: Path, state: Path) -> None:
+    def __init__(self, folder: Path, state: Path, own: Path) -> None:
         self._folder, self._phone = folder, state
+        self._copies = own / folder.name
         self._records = folder / "records.jsonl"
         self._blocks = self._total = 0
 
@@ -38,7 +40,11 @@ class App:
         if broken := self._changed(plan):
             self._tell("failed", reason=f"{broken} has other bytes.", next_step="Push it again.")
             return
-        self._measure(plan)
+        self._copy(plan)
+        try:
+            self._measure(plan)
+        finally:
+            shutil.rmtree(self._copies)
 
     def _measure(self, plan: dict[str, Any]) -> None:
         earlier = self._earlier()
@@ -142,6 +148,13 @@ class App:
                     return str(file["path"])
         return ""
 
+    def _copy(self, plan: dict[str, Any]) -> None:
+        """Copy the models to where only the app can write; what others left there goes."""
+        shutil.rmtree(self._copies.parent, ignore_errors=True)
+        for entry in plan["entries"]:
+            there = self._folder / plan["bundles"][entry["id"]]
+            shutil.copytree(there, self._copies / entry["id"])
+
     def _trouble(self, moment: str) -> None:
         try:
             trouble = json.loads((self._phone / "app/trouble").read_bytes())
@@ -190,4 +203,5 @@ def _now() -> str:
 
 if __name__ == "__main__":
     root, state, run = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    App(root / "sdcard/Android/data/org.squeezebert.app/files/benchmark" / run, state).run()
+    shared = root / "sdcard/Android/data/org.squeezebert.app/files/benchmark"
+    App(shared / run, state, root / "data/own").run()

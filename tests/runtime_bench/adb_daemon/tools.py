@@ -101,6 +101,9 @@ if [ -n "$run" ] && [ -e "$STATE/app/no-folder" ]; then
     echo "Row: 0 about=$(cat "$STATE/app/no-folder")"; exit 0
 fi
 mkdir -p "$ROOT/sdcard/Android/data/org.squeezebert.app/files/benchmark$run"
+for left in "$ROOT"/data/own/*; do
+    if [ -n "$run" ] && [ "$left" != "$ROOT/data/own$run" ]; then rm -rf "$left"; fi
+done
 echo "Row: 0 about=$(cat "$STATE/app/about")"
 """
 
