@@ -14,6 +14,8 @@ const val APPLICATION_ID = "org.squeezebert.app"
 /** Of the key that this project carries: everybody may sign with it, so it proves nothing. */
 private const val DEMO_PASSWORD = "android-demo"
 
+private const val PASSWORD = "keystore.password"
+
 /** Called by the app's pom.xml: the first argument is the step, the others are `name=value`. */
 fun main(arguments: Array<String>) {
     try {
@@ -63,8 +65,9 @@ private fun packageApp(options: Options) {
     val target = options.optionalFile("target") ?: build
     work.mkdirs()
     target.mkdirs()
-    // For the tests, which build once more and compare.
-    File(target, "package-options.txt").writeText(options.toString())
+    // For the tests, which build once more and compare. A password is for nobody to read.
+    val told = options.without(PASSWORD)
+    File(target, "package-options.txt").writeText(told.toString())
     val downloads =
         Downloads(
             maven = options.optional("maven")?.let { File(it, "bin/mvn") }?.takeIf(File::isFile),
@@ -98,7 +101,7 @@ private fun packageApp(options: Options) {
     val key =
         SigningKey(
             options.optionalFile("keystore") ?: options.file("demoKey"),
-            options.optional("keystore.password") ?: DEMO_PASSWORD,
+            options.optional(PASSWORD) ?: DEMO_PASSWORD,
             options.optional("keystore.alias"),
         )
     val apks = PackageApp(parts, key, work, target).run()

@@ -26,6 +26,9 @@ class Options(private val values: Map<String, String>) {
     /** These options with one [name] set or replaced. */
     fun with(name: String, value: String) = Options(values + (name to value))
 
+    /** These options without [name]. */
+    fun without(name: String) = Options(values - name)
+
     /** The options as they were given, a line for each. */
     override fun toString() = values.entries.joinToString("\n") { "${it.key}=${it.value}" }
 

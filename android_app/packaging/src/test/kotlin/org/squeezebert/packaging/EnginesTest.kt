@@ -60,7 +60,10 @@ class EnginesTest {
             second.libraries.getValue("x86_64").keys,
         )
         assertEquals("et.aar", second.classes.first().readText())
-        assertTrue(printedTable(listOf(first, second)).contains("ONNX Runtime  ort      arm64-v8a"))
+        val version = "given by the builder (${onnxruntime.sha256().take(12)})"
+        assertEquals(version, first.version)
+        val row = "ONNX Runtime  $version  arm64-v8a"
+        assertTrue(row in printedTable(listOf(first, second)))
     }
 
     @Test

@@ -80,11 +80,13 @@ class FindEngines(
         }
         val archive = given ?: downloads.fromMaven("$coordinates:$version:aar", folder)
         if (archive == null) return null
+        val hash = archive.sha256()
         return EnginePart(
             engine = engine,
-            version = if (given == null) version else archive.nameWithoutExtension,
+            // An AAR does not say its version; a file's name is no promise of it.
+            version = if (given == null) version else "given by the builder (${hash.take(12)})",
             source = if (given == null) "$coordinates from Maven" else "a file of the builder",
-            sha256 = archive.sha256(),
+            sha256 = hash,
             classes = listOf(classesOf(archive, File(unpacked, "${engine.target}.jar"))),
             libraries = librariesOf(archive),
         )
