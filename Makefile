@@ -17,7 +17,7 @@ MAVEN := mvn --batch-mode --quiet --file android_app \
 	-Dbundles=$(subst $(empty) $(empty),$(comma),$(abspath $(BUNDLES)))
 
 .PRECIOUS: $(OUT)/app/%/onnx/model_int8.onnx
-.PHONY: help setup native demo apk test test-app test-slow lint lock clean
+.PHONY: help setup native demo apk test test-app test-app-slow test-slow lint lock clean
 
 help:
 	@echo "make demo       set up, export, verify and measure the example and base-size models"
@@ -74,14 +74,23 @@ apk: $(EXAMPLES:%=$(OUT)/app/%/executorch/model_int8.pte)
 	@cat android_app/app/target/engines.txt
 
 # On a machine without Java the app is left out; CI must not do so in silence.
-test-app: $(EXAMPLES:%=$(OUT)/app/%/onnx/model_int8.onnx)
-	@if command -v javac > /dev/null && command -v mvn > /dev/null; then \
-		echo "$(MAVEN) verify"; $(MAVEN) verify; \
-	else \
-		echo "The Android app is not tested: install a JDK 17 and Maven" \
-			"(runtime_bench/install_system_packages.sh)." >&2; \
-		[ -z "$$CI" ]; \
-	fi
+define test-the-app
+@if command -v javac > /dev/null && command -v mvn > /dev/null; then \
+	echo "$(MAVEN) $(1)"; $(MAVEN) $(1); \
+else \
+	echo "The Android app is not tested: install a JDK 17 and Maven" \
+		"(runtime_bench/install_system_packages.sh)." >&2; \
+	[ -z "$$CI" ]; \
+fi
+endef
+
+test-app test-app-slow: $(EXAMPLES:%=$(OUT)/app/%/onnx/model_int8.onnx)
+
+test-app:
+	$(call test-the-app,verify)
+
+test-app-slow:
+	$(call test-the-app,-Pslow verify)
 
 # Two processes at a time; a file's tests share what they built.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -89,7 +98,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 test: setup lint test-app
 	$(PYTEST)
 
-test-slow: setup
+test-slow: setup test-app-slow
 	$(PYTEST) -m slow
 
 lint: setup

@@ -1,3 +1,5 @@
+// Gradle packs what lies in src/main/assets, and no models by itself. Copy bundles to
+// src/main/assets/bundles/NAME to have them in the app, or import them on the phone.
 plugins {
     alias(libs.plugins.android.application)
 }
@@ -50,8 +52,22 @@ android {
     }
 
     testOptions {
-        unitTests.isIncludeAndroidResources = true
+        unitTests {
+            isIncludeAndroidResources = true
+            all {
+                // Robolectric closes file descriptors through fields of java.io.
+                it.jvmArgs("--add-opens=java.base/java.io=ALL-UNNAMED")
+                it.environment("ORT_DISABLE_TELEMETRY", "1")
+                // Tests measure models: gradle test -Dbundles=FOLDER,FOLDER, with absolute paths.
+                it.systemProperty("bundles", System.getProperty("bundles").orEmpty())
+            }
+        }
     }
+}
+
+// On the computer the engine's library for desktops runs, with the same classes as the phone's.
+configurations.matching { it.name.endsWith("UnitTestRuntimeClasspath") }.configureEach {
+    exclude(group = "com.microsoft.onnxruntime", module = "onnxruntime-android")
 }
 
 dependencies {
@@ -64,6 +80,5 @@ dependencies {
     implementation(libs.nativeloader)
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
-    // On the computer the engine's library for desktops runs.
-    testImplementation(libs.onnxruntime.jvm)
+    testRuntimeOnly(libs.onnxruntime.jvm)
 }

@@ -4,22 +4,32 @@ import java.io.File
 import java.lang.reflect.Modifier
 import java.net.URLClassLoader
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Assume.assumeTrue
+import org.junit.AssumptionViolatedException
 import org.junit.Test
 
 /** The signatures that the app is compiled against are those of the classes that are packed. */
 class ExecutorchApiIT {
+    /** Every class of the module of signatures. */
     private val names =
-        listOf("DType", "EValue", "ExecutorchRuntimeException", "Module", "Tensor")
-            .map { "org.pytorch.executorch.$it" }
+        File("../executorch-api/src/main/java").canonicalFile.let { sources ->
+            sources.walk()
+                .filter { it.extension == "java" }
+                .map { it.relativeTo(sources).invariantSeparatorsPath.removeSuffix(".java") }
+                .map { it.replace('/', '.') }
+                .sorted()
+                .toList()
+        }
 
     /** The engine's classes with what they need, apart from this test's class path. */
     private fun packedClasses(): ClassLoader {
+        val offline = builtOptions().optional("offline") == "true"
         val engines = File(BUILT, "package/engines")
         val jars = engines.walkTopDown().filter { it.extension == "jar" }.toList()
         val packed = jars.filter { it.name in listOf("classes.jar", "executorch.jar") }
-        assumeTrue("ExecuTorch is in this build", packed.isNotEmpty())
+        requirePart(packed.isNotEmpty(), onlyOffline = offline, inCi = System.getenv("CI"))
         val urls = (jars + builtOptions().file("nativeloader")).map { it.toURI().toURL() }
         return URLClassLoader(urls.toTypedArray(), ClassLoader.getPlatformClassLoader())
     }
@@ -38,7 +48,39 @@ class ExecutorchApiIT {
     fun anotherClassLacksThem() {
         val loader = packedClasses()
         val other = signatures(Class.forName("org.pytorch.executorch.DType", false, loader))
-        assertTrue((signatures(Class.forName(names.last())) - other).isNotEmpty())
+        for (name in names - "org.pytorch.executorch.DType") {
+            assertTrue(name, (signatures(Class.forName(name)) - other).isNotEmpty())
+        }
+    }
+
+    /** What the app starts the library by is among them. */
+    @Test
+    fun everyClassIsCompared() {
+        assertTrue("$names", "org.pytorch.executorch.ExecuTorchRuntime" in names)
+        val compiled = File("../executorch-api/target/classes").canonicalFile.walk()
+        assertEquals(names.size, compiled.count { it.extension == "class" })
+    }
+
+    @Test
+    fun onlyAMachineOfItsOwnMaySkip() {
+        requirePart(there = true, onlyOffline = false, inCi = "true")
+        for ((offline, ci) in listOf(false to null, false to "", true to "true")) {
+            assertThrows(AssumptionViolatedException::class.java) {
+                requirePart(there = false, offline, ci)
+            }
+        }
+        val failure = assertThrows(AssertionError::class.java) {
+            requirePart(there = false, onlyOffline = false, inCi = "true")
+        }
+        assertEquals("ExecuTorch is not in this build", failure.message)
+    }
+
+    /** A build that may not fetch anything skips, and one at home; CI has to have the part. */
+    private fun requirePart(there: Boolean, onlyOffline: Boolean, inCi: String?) {
+        if (onlyOffline || inCi.isNullOrEmpty()) {
+            assumeTrue("ExecuTorch is not in this build", there)
+        }
+        assertTrue("ExecuTorch is not in this build", there)
     }
 
     /** Public members with their types. Asked for a value, the class would load its library. */

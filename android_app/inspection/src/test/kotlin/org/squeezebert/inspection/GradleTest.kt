@@ -94,6 +94,28 @@ class GradleTest {
         )
     }
 
+    /** The Android plugin's release notes name the oldest Gradle that it runs with. */
+    @Test
+    fun gradleIsNewEnoughForTheAndroidPlugin() {
+        val oldest = mapOf("9.0" to "9.1.0", "9.1" to "9.3.1")
+        val plugin = catalog("versions", Regex("""^(agp) = "(.+)"$""")).getValue("agp")
+        val wrapper = File(ROOT, "gradle/wrapper/gradle-wrapper.properties").readText()
+        val gradle = Regex("distributions/gradle-(.+)-bin\\.zip").find(wrapper)!!.groupValues[1]
+        assertEquals(oldest[plugin.substringBeforeLast(".")], gradle)
+    }
+
+    /** Both have the classes of ai.onnxruntime; on the computer only one has a library. */
+    @Test
+    fun testsSeeOneOnnxRuntime() {
+        val script = File(ROOT, "app/build.gradle.kts").readText()
+        val exclusion =
+            Regex("""UnitTestRuntimeClasspath"\) \}\.configureEach \{\s+exclude\((.+)\)""")
+        assertEquals(
+            """group = "com.microsoft.onnxruntime", module = "onnxruntime-android"""",
+            exclusion.find(script)?.groupValues?.get(1),
+        )
+    }
+
     private fun catalog(section: String, line: Regex): Map<String, String> =
         File(ROOT, "gradle/libs.versions.toml")
             .readText()
