@@ -111,7 +111,8 @@ def _distance(found: Sequence[float], expected: Sequence[float]) -> float:
     if len(found) != len(expected):
         return float("inf")
     left, right = np.array(found), np.array(expected)
-    apart = float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-30))
+    with np.errstate(invalid="ignore"):
+        apart = float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-30))
     return apart if math.isfinite(apart) else float("inf")  # the largest of several would lose nan
 
 

@@ -15,6 +15,8 @@ from adb_daemon.faults import COMMAND, CUT, Fault
 from adb_daemon.phone import Phone
 
 from runtime_bench.app import asking, follow
+from runtime_bench.devices.base import open_device
+from runtime_bench.devices.host import Host
 from runtime_bench.results import read_results
 
 pytest_plugins = ["adb_daemon.fixtures"]
@@ -115,6 +117,31 @@ def test_an_interrupted_run_goes_on(bench: Bench) -> None:
     assert code == 0, said
     assert complete(bench)
     assert app.copies(phone) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "code"),
+    [({"cores": 6, "features": [], "clusters": []}, 0), ({"model": "Google Pixel 7"}, 2)],
+    ids=["cores sleep", "another phone"],
+)
+def test_a_run_goes_on_whichever_cores_sleep(
+    bench: Bench, other: dict[str, object], code: int
+) -> None:
+    phone = bench.phone(prepare=trouble("dies"))
+    assert run(bench)[0] == 1
+    app.install(phone, device={**app.DEVICE, **other})
+    found, said = resume(bench)
+    assert found == code, said
+    assert complete(bench) == (code == 0)
+    assert ("another device" in said) == (code == 2)
+
+
+def test_only_the_app_measures_whole_plans(bench: Bench) -> None:
+    phone = bench.phone(prepare=app.installed())
+    device = open_device(f"app:{phone.daemon.serial}")
+    assert (device.measures_plans, device.multiplies) == (True, False)
+    for usual in (Host(), open_device(f"adb:{phone.daemon.serial}")):
+        assert (usual.measures_plans, usual.multiplies) == (False, True)
 
 
 def test_one_of_two_phones_is_lost(bench: Bench) -> None:
