@@ -1,4 +1,4 @@
-"""The app's tokenizer gives the tokens that the Python tokenizer gives, on 150,000 texts.
+"""The app's tokenizer gives the tokens that the Python tokenizer gives, on more than 100,000 texts.
 
 Texts reach the app as UTF-16 units. Python's tokenizer takes no half of a surrogate pair; the app
 reads one as U+FFFD, as a decoder would, so that is what Python is given.
