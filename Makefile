@@ -8,20 +8,21 @@ INTENTS := exporter/examples/intents/clinc_test.tsv.gz
 # CPU-only PyTorch instead of PyPI's CUDA build: make setup TORCH=cpu
 TORCH ?= default
 
-# The small trained models that the Android app comes with, and any others: make apk BUNDLES="A B"
+# The small trained models that the Android app comes with, or others: make apk BUNDLES="A B"; more
+# for the build of the APK, such as APK_OPTIONS=-Donnxruntime.aar=FILE: android_app/README.md.
 EXAMPLES := nli intents
 BUNDLES ?= $(EXAMPLES:%=$(OUT)/app/%)
 comma := ,
 empty :=
-MAVEN := mvn --batch-mode --quiet --file android_app \
+MAVEN := mvn --batch-mode --quiet -Dstyle.color=never --file android_app \
 	-Dbundles=$(subst $(empty) $(empty),$(comma),$(abspath $(BUNDLES)))
 
 .PRECIOUS: $(OUT)/app/%/onnx/model_int8.onnx
-.PHONY: help setup native demo apk test test-app test-app-slow test-slow lint lock clean
+.PHONY: help setup native demo apk check-apk test test-app test-app-slow test-slow lint lock clean
 
 help:
 	@echo "make demo       set up, export, verify and measure the example and base-size models"
-	@echo "make apk        the Android app with two small models (needs a JDK 17 and Maven)"
+	@echo "make apk        the Android app with two small models (JDK 17 and Maven; about 5 minutes)"
 	@echo "make test       set up and run the tests (about 15 minutes)"
 	@echo "make test-slow  the tests that need full-size models or minutes"
 	@echo "make setup      only install into .venv (TORCH=cpu: without CUDA)"
@@ -69,17 +70,30 @@ $(OUT)/app/%/onnx/model_int8.onnx: | setup
 $(OUT)/app/%/executorch/model_int8.pte: $(OUT)/app/%/onnx/model_int8.onnx
 	$(BIN)/squeezebert-export build example:$* $(OUT)/app/$* --target executorch --precision int8
 
-apk: $(EXAMPLES:%=$(OUT)/app/%/executorch/model_int8.pte)
-	$(MAVEN) -Dmaven.test.skip package
-	@cat android_app/app/target/engines.txt
+HAVE_JAVA := command -v javac > /dev/null && command -v mvn > /dev/null
+INSTALL_JAVA := install a JDK 17 and Maven (runtime_bench/install_system_packages.sh).
+APKS := android_app/app/target
+
+# What is missing is said before the minutes that the exports take.
+check-apk:
+	@$(HAVE_JAVA) || { echo "The app cannot be built: $(INSTALL_JAVA)" >&2; exit 2; }
+	@for bundle in $(filter-out $(EXAMPLES:%=$(OUT)/app/%),$(BUNDLES)); do \
+		[ -f "$$bundle/manifest.json" ] || { echo "$$bundle is not a bundle. Make one there with:" \
+			"squeezebert-export build MODEL $$bundle" >&2; exit 2; }; \
+	done
+
+apk: check-apk $(patsubst %,%/executorch/model_int8.pte,$(filter $(EXAMPLES:%=$(OUT)/app/%),$(BUNDLES)))
+	rm -f $(APKS)/squeezebert-*.apk $(APKS)/engines.txt
+	$(MAVEN) $(APK_OPTIONS) -Dmaven.test.skip package
+	@cat $(APKS)/engines.txt
+	@echo "Next: adb install -r $(APKS)/squeezebert-arm64-v8a.apk (x86_64 is for emulators)"
 
 # On a machine without Java the app is left out; CI must not do so in silence.
 define test-the-app
-@if command -v javac > /dev/null && command -v mvn > /dev/null; then \
+@if $(HAVE_JAVA); then \
 	echo "$(MAVEN) $(1)"; $(MAVEN) $(1); \
 else \
-	echo "The Android app is not tested: install a JDK 17 and Maven" \
-		"(runtime_bench/install_system_packages.sh)." >&2; \
+	echo "The Android app is not tested: $(INSTALL_JAVA)" >&2; \
 	[ -z "$$CI" ]; \
 fi
 endef

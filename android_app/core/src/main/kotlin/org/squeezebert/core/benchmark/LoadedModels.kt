@@ -13,6 +13,7 @@ import org.squeezebert.core.engine.Engine
 import org.squeezebert.core.engine.Model
 import org.squeezebert.core.engine.Tensor
 import org.squeezebert.core.engine.Tokens
+import org.squeezebert.core.engine.neededMemoryBytes
 
 /** A model said no, or answered wrongly: its entry is out of the run, and the others go on. */
 internal class EntryFailure(reason: String) : Exception(reason)
@@ -165,11 +166,11 @@ internal class LoadedModels(
     }
 
     private fun checkMemory(artifact: Artifact) {
-        val needed = artifact.files.sumOf { it.bytes }
+        val needed = neededMemoryBytes(artifact)
         val free = phone.freeMemoryBytes()
         if (needed > free) {
             throw EntryFailure(
-                "Its files have ${megabytes(needed)}, but only ${megabytes(free)} of memory are " +
+                "It needs about ${megabytes(needed)} of memory, but only ${megabytes(free)} are " +
                     "free. Close other apps, or measure a smaller model.",
             )
         }

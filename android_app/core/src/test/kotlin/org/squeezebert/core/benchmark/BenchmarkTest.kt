@@ -121,14 +121,14 @@ class BenchmarkTest {
     @Test
     fun `a model that is larger than the free memory is refused, and the next one goes on`() {
         val run = FakeRun()
-        run.phone.freeMemory = 1_000_001
+        run.phone.freeMemory = 2_500_001
         assertEquals(emptyList<String>(), run.run().failed)
         val warned = run.records.first().getValue("warnings").jsonArray.single().jsonObject
         assertEquals(JsonPrimitive("memory"), warned["code"])
         val short = FakeRun()
         short.write = {
             short.records += it
-            short.phone.freeMemory = if (it.kind == "run") 999_999 else 4_000_000_000
+            short.phone.freeMemory = if (it.kind == "run") 2_499_999 else 4_000_000_000
         }
         assertEquals(listOf("e1"), short.run().failed)
         assertEquals("load", short.of("failure").single().text("stage"))
