@@ -16,6 +16,7 @@ from runtime_bench.app import asking, follow
 from runtime_bench.app.dry_run import commands
 from runtime_bench.app.plan_file import PLAN_SCHEMA
 from runtime_bench.app.run_folder import RunFolder, run_name
+from runtime_bench.devices import adb as phones
 from runtime_bench.devices.base import Device, Fingerprint
 from runtime_bench.errors import BenchError, InputError, RunnerError
 from runtime_bench.plan import Plan
@@ -48,7 +49,8 @@ def missing() -> str:
     """Why ``find`` finds nothing, and the next step; "" where it finds a phone."""
     if find():
         return ""
-    return "No phone has the app. Build it with: make apk, then: adb install -r APK"
+    installed = "make apk; adb install -r android_app/app/target/squeezebert-arm64-v8a.apk"
+    return phones.missing() or f"No phone has the app. Install it with: {installed}"
 
 
 def open_device(address: str) -> Device:

@@ -265,3 +265,11 @@ def test_an_emulator_for_another_processor_is_measured(bench: Bench) -> None:
     assert code == 0, said
     assert bench.results().run.device["architecture"] == "x86_64"
     assert len(bench.results().blocks) == ROUNDS
+
+
+def test_without_a_phone_the_app_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "find", list)
+    monkeypatch.setattr(kind.phones, "missing", lambda: "Plug one in.")
+    assert kind.missing() == "Plug one in."
+    monkeypatch.setattr(kind.phones, "missing", str)
+    assert "adb install" in kind.missing()

@@ -56,7 +56,7 @@ internal fun missing(stored: StoredFile) =
     UserError("${stored.path} is missing.", IMPORT_AGAIN)
 
 internal fun wrongSize(stored: StoredFile, found: String) =
-    UserError("${stored.path} has $found instead of ${stored.bytes}.", IMPORT_AGAIN)
+    UserError("${stored.path} has $found; the manifest says ${stored.bytes}.", IMPORT_AGAIN)
 
 internal fun wrongHash(stored: StoredFile) =
     UserError("${stored.path} is not the file that was exported (other SHA-256).", IMPORT_AGAIN)
