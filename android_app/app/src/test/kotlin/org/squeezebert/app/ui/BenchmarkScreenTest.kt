@@ -37,7 +37,7 @@ class BenchmarkScreenTest {
     @Test
     fun measuresInTurnAndShowsEveryModel() {
         val stage = Stage()
-        stage.measure(0, 2)
+        stage.measure(0, 1)
         val end = stage.workplace.benchmarking.state as BenchmarkState.Finished
         assertEquals(listOf("baseline", "subject"), end.rows.map { it.role })
         assertEquals(emptyList<String>(), end.failed)

@@ -62,7 +62,7 @@ class LayoutTest {
         stage.tapExample(1)
         stage.classify()
         assertEquals(emptyList<String>(), problems(stage))
-        stage.measure(0, 2)
+        stage.measure(0, 1)
         assertEquals(emptyList<String>(), problems(stage))
         stage.tap(R.id.tab_about)
         assertEquals(emptyList<String>(), problems(stage))

@@ -60,7 +60,7 @@ class ScreenshotsTest {
             { Settings(blocks = 8, mostBlocks = 8, secondsPerBlock = 0.05) }
         stage.tap(R.id.tab_benchmark)
         picture(stage, "$name-setup")
-        stage.measure(0, 2)
+        stage.measure(0, 1)
         picture(stage, "$name-benchmark")
         stage.tap(R.id.tab_about)
         picture(stage, "$name-about")
@@ -70,7 +70,7 @@ class ScreenshotsTest {
     fun whileMeasuring() {
         RuntimeEnvironment.setQualifiers("en-$PHONE-notnight-xhdpi")
         val stage = Stage()
-        stage.startMeasuring(0, 2)
+        stage.startMeasuring(0, 1)
         stage.waitFor("progress") {
             val running = stage.workplace.benchmarking.state as? BenchmarkState.Running
             running?.progress?.conditions != null

@@ -65,7 +65,7 @@ internal class Stage(state: Bundle? = null, intent: Intent? = null) {
         return workplace.classification.state
     }
 
-    /** Measures the models of these places in the list. */
+    /** Measures the models of these places among those that can be measured. */
     fun measure(vararg models: Int) {
         startMeasuring(*models)
         waitForBenchmark()
@@ -73,9 +73,9 @@ internal class Stage(state: Bundle? = null, intent: Intent? = null) {
 
     fun startMeasuring(vararg models: Int) {
         tap(R.id.tab_benchmark)
-        for (index in models) {
-            view<ViewGroup>(R.id.benchmark_models).getChildAt(index).performClick()
-        }
+        val list = view<ViewGroup>(R.id.benchmark_models)
+        val usable = (0 until list.childCount).map(list::getChildAt).filter(View::isEnabled)
+        models.forEach { usable[it].performClick() }
         tap(R.id.benchmark_start)
     }
 
