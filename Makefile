@@ -98,10 +98,11 @@ else \
 fi
 endef
 
+# Slow is what packs the APK and looks into it.
 test-app test-app-slow: $(EXAMPLES:%=$(OUT)/app/%/onnx/model_int8.onnx)
 
 test-app:
-	$(call test-the-app,verify)
+	$(call test-the-app,test)
 
 test-app-slow:
 	$(call test-the-app,-Pslow verify)
