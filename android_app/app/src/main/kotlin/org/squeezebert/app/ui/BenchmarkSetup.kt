@@ -35,6 +35,7 @@ internal class BenchmarkSetup(
     private val threadChips = root.findViewById<ViewGroup>(R.id.benchmark_threads)
     private val baseline = root.findViewById<TextView>(R.id.benchmark_baseline)
     private val start = root.findViewById<Button>(R.id.benchmark_start)
+    private val whyNot = root.findViewById<TextView>(R.id.benchmark_why_not)
     private val chosen = linkedSetOf<ModelId>()
     private val lengths = sortedSetOf(FIRST_LENGTH)
     private var threads = 1
@@ -70,7 +71,7 @@ internal class BenchmarkSetup(
             showModels(options)
         }
         val measured = measured()
-        val limit = measured.minOfOrNull { it.bundle.model.maxPositions } ?: LENGTHS.last()
+        val limit = limit(measured)
         LENGTHS.forEachIndexed { index, length ->
             (lengthChips.getChildAt(index) as CompoundButton).apply {
                 isEnabled = length <= limit
@@ -87,10 +88,16 @@ internal class BenchmarkSetup(
                 ).joinToString("\n")
             },
         )
-        val busy = workplace.benchmarking.state is BenchmarkState.Running ||
-            workplace.classification.state is ClassifyState.Running ||
-            workplace.models.importing.state is ImportState.Running
-        start.isEnabled = !busy && measured.isNotEmpty() && lengths.any { it <= limit }
+        val reason = when {
+            workplace.benchmarking.state is BenchmarkState.Running -> R.string.benchmark_running
+            workplace.classification.state is ClassifyState.Running ->
+                R.string.benchmark_classifying
+            workplace.models.importing.state is ImportState.Running -> R.string.benchmark_importing
+            measured.isEmpty() || lengths.none { it <= limit } -> R.string.benchmark_nothing
+            else -> null
+        }
+        start.isEnabled = reason == null
+        whyNot.showText(reason?.let(context::getString))
     }
 
     fun save(state: Bundle) {
@@ -134,7 +141,7 @@ internal class BenchmarkSetup(
         val base = baseline(measured)
         val choices = measured.sortedBy { it !== base }
             .map { Choice(it.bundle, it.artifact, it === base) }
-        val limit = measured.minOf { it.bundle.model.maxPositions }
+        val limit = limit(measured)
         attempt { planFor(choices, lengths.filter { it <= limit }, threads, settings()) }.fold(
             { plan ->
                 val title = measured.joinToString(", ") { formats.title(it) }
@@ -145,8 +152,15 @@ internal class BenchmarkSetup(
     }
 
     /** The chosen models that can run, in the order of the list. */
-    private fun measured() =
-        workplace.models.options.filter { it.id in chosen && it.missing == null }
+    private fun measured() = usable().filter { it.id in chosen }
+
+    private fun usable() = workplace.models.options.filter { it.missing == null }
+
+    /** The longest text that all of [measured] read; while none is chosen, that any model reads. */
+    private fun limit(measured: List<ModelOption>): Int =
+        measured.minOfOrNull { it.bundle.model.maxPositions }
+            ?: usable().maxOfOrNull { it.bundle.model.maxPositions }
+            ?: LENGTHS.last()
 
     private fun baseline(measured: List<ModelOption>) =
         measured.firstOrNull { it.bundle.model.isBertBase() } ?: measured.firstOrNull()

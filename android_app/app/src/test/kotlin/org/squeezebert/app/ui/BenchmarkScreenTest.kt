@@ -115,10 +115,23 @@ class BenchmarkScreenTest {
         stage.tap(R.id.tab_benchmark)
         val start = stage.view<TextView>(R.id.benchmark_start)
         assertFalse(start.isEnabled)
+        assertTrue(stage.shows(R.id.benchmark_why_not))
         stage.view<ViewGroup>(R.id.benchmark_models).getChildAt(0).performClick()
         assertTrue(start.isEnabled)
+        assertFalse(stage.shows(R.id.benchmark_why_not))
         stage.view<ViewGroup>(R.id.benchmark_lengths).getChildAt(2).performClick()
         assertFalse(start.isEnabled)
+        assertEquals("Choose a model and a length.", stage.text(R.id.benchmark_why_not))
+    }
+
+    @Test
+    fun lengthsThatNoModelReadsCannotBeChosen() {
+        val stage = Stage()
+        stage.tap(R.id.tab_benchmark)
+        // Both models read at most 128 tokens.
+        assertEquals(listOf(true, true, true, false, false), lengths(stage))
+        stage.view<ViewGroup>(R.id.benchmark_models).getChildAt(0).performClick()
+        assertEquals(listOf(true, true, true, false, false), lengths(stage))
     }
 
     @Test
@@ -199,6 +212,11 @@ class BenchmarkScreenTest {
         assertThrows(FileNotFoundException::class.java) { resolver.openFileDescriptor(other, "r") }
         assertThrows(SecurityException::class.java) { resolver.openFileDescriptor(address, "w") }
     }
+
+    private fun lengths(stage: Stage) =
+        stage.view<ViewGroup>(R.id.benchmark_lengths).let { chips ->
+            (0 until chips.childCount).map { chips.getChildAt(it).isEnabled }
+        }
 
     private fun staysOn(stage: Stage) = stage.activity.window.attributes.flags and
         WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON != 0
