@@ -32,6 +32,7 @@ _EXAMPLES = Path(__file__).parents[2] / "exporter" / "examples"
 _PROGRAM = "org.squeezebert.core.text.EncodeFiles"
 _LIMITS = (4, 5, 6, 7, 8, 15, 16, 31, 32, 33, 48, 63, 64, 127, 128)
 _LONG = 512
+_GROUPS = ("query", "key", "value", "post_attention", "intermediate", "output")
 _CHUNK = 2000
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -106,7 +107,12 @@ def write_bundle(folder: Path, tokenizer: Document) -> Path:
     model = {
         **dict.fromkeys(numbers, 1),
         **dict.fromkeys(("source", "architecture", "family", "task"), "none"),
-        **{"trained": False, "vocab_size": vocabulary, "max_length": _LONG, "groups": {}},
+        **{
+            "trained": False,
+            "vocab_size": vocabulary,
+            "max_length": _LONG,
+            "groups": dict.fromkeys(_GROUPS, 1),
+        },
     }
     empty: Document = {"labels": None, "files": [], "artifacts": []}
     manifest = {"schema": "squeezebert-bundle/1", "recipe": "stock", "model": model, **empty}
