@@ -23,7 +23,7 @@ MAVEN := mvn --batch-mode --quiet -Dstyle.color=never --file android_app \
 help:
 	@echo "make demo       set up, export, verify and measure the example and base-size models"
 	@echo "make apk        the Android app with two small models (JDK 17 and Maven; about 5 minutes)"
-	@echo "make test       set up and run the tests (about 15 minutes)"
+	@echo "make test       set up and run the tests (about 20 minutes)"
 	@echo "make test-slow  the tests that need full-size models or minutes"
 	@echo "make setup      only install into .venv (TORCH=cpu: without CUDA)"
 	@echo "make native     build the native runners for phones, this machine and the emulated Arm device"

@@ -32,7 +32,8 @@ import org.squeezebert.core.engine.Engine
 @Config(sdk = [35], application = TestApplication::class)
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class ScreenshotsTest {
-    private val folder = File(System.getProperty("screenshots") ?: "target/screenshots")
+    private val kept = System.getProperty("screenshots")?.takeIf { it.isNotEmpty() }
+    private val folder = File(kept ?: "target/screenshots")
     private val application = RuntimeEnvironment.getApplication() as TestApplication
 
     @Before
@@ -81,8 +82,11 @@ class ScreenshotsTest {
         repeat(WARM) { stage.classify() }
         scrollNear(stage, R.id.classify, R.id.result)
         picture(stage, "$name-classify")
-        application.makeSettings =
-            { Settings(blocks = 10, mostBlocks = 20, secondsPerBlock = 0.1) }
+        if (kept != null) {
+            // Long enough for an interval that says something.
+            application.makeSettings =
+                { Settings(blocks = 10, mostBlocks = 20, secondsPerBlock = 0.1) }
+        }
         stage.tap(R.id.tab_benchmark)
         picture(stage, "$name-setup")
         stage.measure(0, 1)
