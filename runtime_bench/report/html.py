@@ -5,6 +5,7 @@ from html import escape
 from runtime_bench.report import text
 from runtime_bench.report.content import CaseContent, Content, Row
 from runtime_bench.report.html_sections import instruction_section, pause_section, start_section
+from runtime_bench.report.method import method
 from runtime_bench.report.page import frame, heading, named, notes, table, where
 from runtime_bench.report.plots import make_plots
 
@@ -143,7 +144,7 @@ def _artifacts(content: Content) -> str:
 
 
 def _method(content: Content) -> str:
-    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in text.method(content))
+    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in method(content))
     device = content.device
     facts = [
         ("processor", device["model"]),

@@ -5,6 +5,7 @@ from html import escape
 from runtime_bench.report import text
 from runtime_bench.report.content import CaseContent, Content
 from runtime_bench.report.instructions import CLASSES
+from runtime_bench.report.method import in_app
 from runtime_bench.report.page import named, table
 
 
@@ -40,7 +41,7 @@ def start_section(content: Content) -> str:
         ]
         for row in content.starts
     ]
-    start = "opens it again" if text.in_app(content) else "is a process of its own that opens it"
+    start = "opens it again" if in_app(content) else "is a process of its own that opens it"
     return (
         f"<h2>Cold and warm starts</h2>\n<p>Each start of a model {start} "
         f"and runs it once (medians). {escape(text.cold_starts(content.starts))}</p>\n"

@@ -4,6 +4,7 @@ from html import escape
 
 from runtime_bench.report import text
 from runtime_bench.report.content import Content
+from runtime_bench.report.method import method
 from runtime_bench.report.page import frame, heading, notes
 from runtime_bench.report.rungs import (
     NAMES,
@@ -127,7 +128,7 @@ def _unmeasured(ladder: Ladder) -> str:
 
 
 def _method(content: Content) -> str:
-    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in text.method(content))
+    paragraphs = "".join(f"<p>{escape(part)}</p>" for part in method(content))
     facts = "".join(
         f"<p>{escape(name)}: {escape(value)}</p>" for name, value in text.device_facts(content)
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from runtime_bench.report import text
 from runtime_bench.report.content import CaseContent, Content
 from runtime_bench.report.instructions import CLASSES
+from runtime_bench.report.method import method
 
 NAME = "markdown"
 FILE: str | None = "report.md"
@@ -47,7 +48,7 @@ def render(content: Content) -> str:
     notes += [f"- {notice}" for notice in content.notices]
     if notes:
         parts += ["## Warnings and notes", "\n".join(notes)]
-    parts += ["## How it was measured", *text.method(content)]
+    parts += ["## How it was measured", *method(content)]
     parts.append("Versions: " + text.versions_line(content.versions) + ".")
     parts.append(f"Command: `{' '.join(content.command)}`")
     return "\n\n".join(parts) + "\n"

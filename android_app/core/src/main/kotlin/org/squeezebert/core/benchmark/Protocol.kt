@@ -2,7 +2,6 @@ package org.squeezebert.core.benchmark
 
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
-import java.security.MessageDigest
 import kotlin.math.abs
 import kotlinx.serialization.json.JsonArray
 import kotlinx.serialization.json.JsonObject
@@ -10,6 +9,7 @@ import kotlinx.serialization.json.JsonPrimitive
 import kotlinx.serialization.json.buildJsonObject
 import kotlinx.serialization.json.put
 import kotlinx.serialization.json.putJsonObject
+import org.squeezebert.core.bundle.sha256
 import org.squeezebert.core.engine.Tensor
 
 // How a model is timed: the rules of runtime_bench/runners/protocol.py, whose reasons stand there.
@@ -64,6 +64,5 @@ internal fun describeOutputs(tensors: List<Tensor>): JsonObject = buildJsonObjec
 private fun sha256(values: FloatArray): String {
     val bytes = ByteBuffer.allocate(4 * values.size).order(ByteOrder.LITTLE_ENDIAN)
     bytes.asFloatBuffer().put(values)
-    return MessageDigest.getInstance("SHA-256").digest(bytes.array())
-        .joinToString("") { (it.toInt() and 0xFF).toString(16).padStart(2, '0') }
+    return sha256(bytes.array().inputStream())
 }

@@ -2,6 +2,7 @@ package org.squeezebert.core.entry
 
 import java.io.File
 import java.io.IOException
+import java.security.DigestInputStream
 import java.security.MessageDigest
 import org.squeezebert.core.UserError
 import org.squeezebert.core.benchmark.BenchmarkPlan
@@ -97,16 +98,8 @@ class PlanFolder(private val folder: File, private val copies: File) {
         val digest = MessageDigest.getInstance("SHA-256")
         try {
             target.parentFile?.mkdirs()
-            source.inputStream().use { input ->
-                target.outputStream().use { output ->
-                    val block = ByteArray(BLOCK_BYTES)
-                    while (true) {
-                        val count = input.read(block)
-                        if (count < 0) break
-                        digest.update(block, 0, count)
-                        output.write(block, 0, count)
-                    }
-                }
+            DigestInputStream(source.inputStream(), digest).use { input ->
+                target.outputStream().use { input.copyTo(it) }
             }
         } catch (error: IOException) {
             throw UserError(
@@ -125,8 +118,6 @@ class PlanFolder(private val folder: File, private val copies: File) {
     }
 
     companion object {
-        private const val BLOCK_BYTES = 1 shl 16
-
         /** Bytes. Plans hold some thousand numbers for each model and length. */
         const val LARGEST_PLAN = 16L shl 20
         private const val START_AGAIN = "Start the run again on the computer."
