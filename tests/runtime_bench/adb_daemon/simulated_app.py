@@ -20,6 +20,10 @@ SCHEMA = {"schema": "squeezebert-record/1"}
 BLOCK_SECONDS = 0.02
 
 
+class Trouble(Exception):
+    """The run ends with the state that it holds."""
+
+
 class App:
     """One start of the app with the plan of the run in ``folder``."""
 
@@ -41,10 +45,15 @@ class App:
             self._tell("failed", reason=f"{broken} has other bytes.", next_step="Push it again.")
             return
         self._copy(plan)
+        ended = {"state": "done"}
         try:
             self._measure(plan)
+        except Trouble as trouble:
+            ended = {**trouble.args[0], "reason": "No space is left.", "next_step": "Free some."}
         finally:
             shutil.rmtree(self._copies)
+        # Last, as in the app: who is told of the end may stop this process at once.
+        self._tell(**ended)
 
     def _measure(self, plan: dict[str, Any]) -> None:
         earlier = self._earlier()
@@ -66,7 +75,6 @@ class App:
                     self._round(plan, length, threads, number, known)
         self._write("end", ended=_now(), failed=[])
         self._trouble("after-the-end")
-        self._tell("done")
 
     def _round(
         self, plan: dict[str, Any], length: int, threads: int, number: int, known: set[Any]
@@ -182,8 +190,7 @@ class App:
             self._records.open("a").write("\u00ff garbage\n")
             time.sleep(3600)
         else:
-            self._tell(what, reason="No space is left.", next_step="Free some.")
-            sys.exit()
+            raise Trouble({"state": what})
 
     def _tell(self, state: str, **more: str) -> None:
         rounds = min(self._blocks, self._total)
