@@ -7,12 +7,15 @@ configuration that leaves a field out means the same here as there.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy.typing as npt
 import torch
 
 from exporter.errors import UserError
+
+if TYPE_CHECKING:  # that module needs this one
+    from exporter.quantization.mix import Mix
 
 Family = Literal["squeezebert", "bert"]
 Task = Literal[
@@ -210,7 +213,8 @@ class SourceModel:
 
     ``calibration`` are inputs by name (int64 [1, T] each), one entry a text, from which schemes
     with static activations take their ranges. ``ranges`` are such ranges: the largest absolute
-    value that enters the linear layer of that name.
+    value that enters the linear layer of that name. ``mix`` says by which method each layer is
+    computed, for the scheme ``mixed``.
     """
 
     config: EncoderConfig
@@ -219,6 +223,7 @@ class SourceModel:
     weights: Mapping[str, torch.Tensor]
     calibration: tuple[Mapping[str, npt.NDArray[Any]], ...] = ()
     ranges: Mapping[str, float] = field(default_factory=dict)
+    mix: "Mix | None" = None
 
 
 def architecture(family: Family, task: Task) -> str:

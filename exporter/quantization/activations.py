@@ -26,6 +26,23 @@ def fake_quantize(tensor: torch.Tensor, by_token: bool = False) -> torch.Tensor:
     return (levels - zero_point) * scale
 
 
+def quantize_to_bounds(tensor: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """The tensor on the grid of 256 levels over static bounds; what lies beyond is clipped.
+
+    The grid is that of ``fake_quantize`` for a tensor of that range.
+    """
+    scale, zero_point = grid(low, high)
+    levels = (torch.round(tensor / scale) + zero_point).clamp(0, _LEVELS)
+    return (levels - zero_point) * scale
+
+
+def grid(low: float, high: float) -> tuple[float, int]:
+    """Scale (a fp32 number) and zero point of uint8 levels over ``low`` to ``high`` and 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(torch.tensor((high - low) / _LEVELS)) if high > low else 1.0
+    return scale, min(max(round(-low / scale), 0), _LEVELS)
+
+
 def quantized_layers(module: EncoderModel) -> dict[str, GroupedLinear]:
     """The linear layers whose input is quantized, by name: all but those of ``KEPT``."""
     return {
