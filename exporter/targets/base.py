@@ -121,6 +121,10 @@ class Target(Protocol):
     name: str
     #: How the names of its artifacts end, and those of no other target.
     suffix: str = ""
+    #: Methods of linear layers and of tables (``exporter.quantization.mix``) that its precision
+    #: ``mixed`` has, the usual first; () where it has no such precision.
+    methods: tuple[str, ...] = ()
+    table_methods: tuple[str, ...] = ()
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -236,6 +240,11 @@ class Target(Protocol):
 
     def activation_ranges(self, path: Path) -> Mapping[str, float]:
         """Static ranges that the artifact stores (``SourceModel.ranges``), where it has any."""
+        del path
+        return {}
+
+    def smoothing(self, path: Path) -> Mapping[str, Array]:
+        """Factors that the artifact divides inputs by (``Mix.smoothing``), as it applies them."""
         del path
         return {}
 

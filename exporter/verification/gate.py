@@ -15,16 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from exporter.model.config import SourceModel
 from exporter.model.random import sensitised_weights
 from exporter.model.reference import transformers_model
-from exporter.quantization.reference import Reference
+from exporter.quantization.reference import Reference, plain_reference
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import Array, ArtifactSpec, Coverage, Target
 from exporter.verification.audit import weight_audit
 from exporter.verification.cases import Case, verification_cases
+from exporter.verification.mixed_audit import mixed_audit
 from exporter.verification.parity import layer_parity, output_parity
 from exporter.verification.ranges import ranges_check
 from exporter.verification.report import Check, GateReport
@@ -58,18 +60,22 @@ def prove(
     coverage = target.coverage(path, spec.precision, model.config, model.task, labels)
     progress("weights")
     scheme = find_scheme(target.scheme(spec.precision))
+    stored = target.stored_model(model, spec.precision)
+    weights = target.stored_weights(path, model.config, model.task)
     checks = [
         coverage_check(coverage),
         metadata_check(target.metadata(path), spec, model, metadata or {}),
         signature_check(target, path, model),
-        weight_audit(
-            target.stored_weights(path, model.config, model.task),
-            model,
-            target.stored_model(model, spec.precision),
-            scheme.compress,
-        ),
+        mixed_audit(weights, stored)
+        if scheme.mixed
+        else weight_audit(weights, stored if scheme.equalized else model, stored, scheme.compress),
         _real_outputs(target, spec, path, model, progress),
     ]
+    if scheme.mixed:
+        checks.append(smoothing_check(target.smoothing(path), stored))
+    if scheme.equalized and not _same_weights(stored, model):
+        progress("equivalence")
+        checks.append(_equalization_check(stored, model, _cases(target, path, model), progress))
     if ranges := target.activation_ranges(path):
         progress("ranges of activations")
         checks.append(ranges_check(ranges, model))
@@ -131,6 +137,7 @@ def metadata_check(
         "flavour": spec.flavour,
         "max_positions": str(model.config.max_positions),
         **({"backend": spec.backend} if spec.backend else {}),
+        **({"mix": model.mix.text()} if model.mix is not None else {}),
     }
     wrong = [key for key, value in expected.items() if metadata.get(key) != value]
     detail = (
@@ -139,6 +146,32 @@ def metadata_check(
         else f"{len(expected)} entries are right, labels and their order among them"
     )
     return Check("metadata", not wrong, detail, {"wrong": float(len(wrong))}, 0)
+
+
+def smoothing_check(found: Mapping[str, Array], stored: SourceModel) -> Check:
+    """The artifact divides the inputs of layers by the mix's factors, and by nothing else."""
+    wanted = {} if stored.mix is None else stored.mix.smoothing
+    wrong = sorted(set(found) ^ set(wanted))
+    wrong += [n for n in set(found) & set(wanted) if not np.array_equal(found[n], wanted[n])]
+    detail = (
+        f"{wrong[0]} has other factors than the mix" if wrong else f"{len(wanted)} smoothed inputs"
+    )
+    return Check("smoothing", not wrong, detail, {"wrong": float(len(wrong))}, 0)
+
+
+def _equalization_check(
+    stored: SourceModel, model: SourceModel, cases: Sequence[Case], progress: Callable[[str], None]
+) -> Check:
+    """The equalized model computes what the source does, in fp32."""
+    equalized, source = plain_reference(stored), plain_reference(model)
+    return output_parity(
+        "equivalence",
+        lambda inputs: _run(equalized, inputs),
+        lambda inputs: source.run(**inputs),
+        cases,
+        _EQUIVALENCE_TOLERANCE,
+        progress,
+    )
 
 
 def _real_outputs(
@@ -179,14 +212,16 @@ def _twin_checks(
 ) -> list[Check]:
     weights = sensitised_weights(model.config, model.task, len(model.labels or ()), _TWIN_SEED)
     cases = _cases(target, path, model)
-    twin = replace(model, weights=weights, calibration=tuple(_texts(cases)))
+    # Corrected levels are values of the source's weights; the twin has its own.
+    mix = None if model.mix is None else replace(model.mix, corrected={})
+    twin = replace(model, weights=weights, calibration=tuple(_texts(cases)), mix=mix)
     scheme = find_scheme(target.scheme(spec.precision))
     stored = target.stored_model(twin, spec.precision)
     with tempfile.TemporaryDirectory() as folder:
         twin_path = Path(folder) / path.name
         progress("sensitised twin")
-        target.write(twin, spec, twin_path, {})
-        same = target.structure(path) == target.structure(twin_path)
+        target.write(twin, spec, twin_path, {} if mix is None else {"mix": mix.text()})
+        equal = target.structure(path) == target.structure(twin_path)
         ranges = target.activation_ranges(twin_path)
         stored_reference = scheme.reference(replace(stored, ranges=ranges))
         layers = layer_parity(
@@ -198,12 +233,12 @@ def _twin_checks(
         )
     detail = (
         "the artifact and its sensitised twin differ only in the values of weights"
-        if same
+        if equal
         else "the graph on disk is not the one that the exporter makes"
     )
-    structure = Check("structure", same, detail, {"equal": float(same)}, None)
-    if all(tensor is twin.weights[name] for name, tensor in stored.weights.items()):
-        return [structure, layers]  # the source itself is stored: nothing to compare
+    structure = Check("structure", equal, detail, {"equal": float(equal)}, None)
+    if scheme.equalized or _same_weights(stored, twin):
+        return [structure, layers]  # compared on the source itself, or nothing to compare
     source_reference = scheme.reference(replace(twin, ranges=ranges))
     equivalence = output_parity(
         "equivalence",
@@ -214,6 +249,10 @@ def _twin_checks(
         progress,
     )
     return [structure, layers, equivalence]
+
+
+def _same_weights(stored: SourceModel, source: SourceModel) -> bool:
+    return all(tensor is source.weights[name] for name, tensor in stored.weights.items())
 
 
 def _run(reference: Reference, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -33,6 +33,8 @@ class Scheme:
     ``empty_rows``: whether a row without any token has a defined result, uniform attention as in
     PyTorch.
     ``static_activations``: the inputs of linear layers are quantized with ``SourceModel.ranges``.
+    ``equalized``: targets store the equivalent model of ``exporter.quantization.equalization``.
+    ``mixed``: ``SourceModel.mix`` says how each matrix is stored.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Scheme:
     compress: Compress | None = None
     static_activations: bool = False
     empty_rows: bool = True
+    equalized: bool = False
+    mixed: bool = False
 
 
 def find_scheme(name: str) -> Scheme:

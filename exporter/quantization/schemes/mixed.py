@@ -166,5 +166,12 @@ _LAYER_TOLERANCE = LayerTolerance(INT8.layer_tolerance.typical, INT8.layer_toler
 _OUTPUT_TOLERANCE = 0.9
 
 SCHEME = Scheme(
-    "mixed", 4, lambda model: model, mixed_reference, _LAYER_TOLERANCE, _OUTPUT_TOLERANCE
+    "mixed",
+    4,
+    lambda model: model,
+    mixed_reference,
+    _LAYER_TOLERANCE,
+    _OUTPUT_TOLERANCE,
+    equalized=True,
+    mixed=True,
 )

@@ -1,0 +1,123 @@
+"""Compares every weight of a mixed artifact with what its mix makes of the source, bit by bit.
+
+Two questions, of which the second does not rely on the code that rounds: are these the values that
+the mix says, and are levels and scales as good as plain rounding's? Corrected weights
+(``Mix.corrected``) are the exception: their levels make up for each other's errors, so that a level
+may lie further from its own source; see ``CORRECTED_STEPS``.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from exporter.model.config import SourceModel
+from exporter.quantization.mix import is_table
+from exporter.quantization.rounding import INT4_LIMIT, INT8_LIMIT, Rounded
+from exporter.quantization.schemes.mixed import mix_of, rounded_weights, smoothed
+from exporter.targets.base import Array, StoredTensor
+from exporter.verification.report import Check
+
+#: fp32 rounds the division by a scale and the product with it (as in ``audit``).
+_SLACK = 127 * 2.0**-22
+
+#: How far, in steps, a corrected level may lie from its source.
+CORRECTED_STEPS = 8.0
+
+_LIMITS = {8: INT8_LIMIT, 4: INT4_LIMIT}
+
+#: A scale may be this much larger than the one that its largest value needs: half a level, since a
+#: value next to the last level may be nearer to it with a larger scale.
+_COARSER = 1 + 0.5 / INT4_LIMIT
+
+
+def mixed_audit(stored: Iterable[StoredTensor], model: SourceModel) -> Check:
+    """Every weight of ``model`` is stored, once, as ``model.mix`` says, and no other.
+
+    ``model`` is the one that the target stores (``Target.stored_model``), before smoothing and
+    rounding. Matrices in few bits have to have the very values, steps and width of the mix's
+    rounding, and this rounding must not waste levels; what is not rounded has to be equal.
+    """
+    mix = mix_of(model)
+    wanted, sources = rounded_weights(model), smoothed(model).weights
+    seen: set[str] = set()
+    problems: list[str] = []
+    worst = {"int8": 0.0, "int4": 0.0, "corrected": 0.0}
+    for tensor in stored:
+        if tensor.name in seen or tensor.name not in sources:
+            problems.append(f"{tensor.name} is stored but is no weight of the source")
+            continue
+        seen.add(tensor.name)
+        source, form = sources[tensor.name].numpy(), wanted.get(tensor.name)
+        problem = _difference(tensor, source, form)
+        if not problem and form is not None:
+            corrected = tensor.name in mix.corrected
+            errors = _errors(tensor, source, form)
+            kind = "corrected" if corrected else f"int{form.bits}"
+            worst[kind] = max(worst[kind], float(errors.max(initial=0)))
+            limit = CORRECTED_STEPS if corrected else 0.5 + _SLACK
+            problem = _first_above(errors, limit, "steps from its source")
+            problem = problem or _wasted(tensor, source, form)
+        if problem:
+            problems.append(f"{tensor.name}: {problem}")
+    missing = [name for name in sources if name not in seen and bool(sources[name].any())]
+    problems += [f"{name} is not stored" for name in missing]
+    measured = {"tensors": float(len(seen)), **worst}
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        return Check("weight audit", False, problems[0] + more, measured, 0.5)
+    detail = f"{len(seen)} tensors are, bit by bit, what the mix makes of the source"
+    if mix.corrected:
+        detail += f"; the levels of {len(mix.corrected)} make up for each other's errors"
+    return Check("weight audit", True, detail, measured, 0.5)
+
+
+def _difference(tensor: StoredTensor, source: Array, form: Rounded | None) -> str:
+    """How the stored values differ from the mix's; '' where they do not."""
+    bits = 32 if form is None else form.bits
+    if tensor.bits != bits:
+        return f"stored with {tensor.bits} bits, the mix says {bits}"
+    expected = source if form is None else form.values()
+    if tensor.values.shape != expected.shape:
+        return f"shape {tensor.values.shape}, the source has {expected.shape}"
+    found = np.ascontiguousarray(tensor.values, np.float32)
+    different = (found != expected) | (np.isnan(found) != np.isnan(expected))
+    if different.any():
+        where = tuple(int(i) for i in np.unravel_index(different.argmax(), different.shape))
+        return f"at {where} stored {found[where]:.9g}, the mix makes {expected[where]:.9g}"
+    if form is not None:
+        wrong = np.broadcast_to(tensor.step, form.step.shape) != form.step
+        if wrong.any():
+            row = int(np.unravel_index(wrong.argmax(), wrong.shape)[0])
+            return f"row {row} has another step than the mix makes"
+    return ""
+
+
+def _errors(tensor: StoredTensor, source: Array, form: Rounded) -> Array:
+    """[rows, columns] in steps; a source beyond the last level counts as that."""
+    step = form.step.astype(np.float64)
+    limit = _LIMITS[form.bits] * step
+    errors: Array = np.abs(tensor.values - source.astype(np.float64).clip(-limit, limit)) / step
+    return errors
+
+
+def _first_above(errors: Array, limit: float, what: str) -> str:
+    if not (errors > limit).any():
+        return ""
+    where = tuple(int(i) for i in np.unravel_index(errors.argmax(), errors.shape))
+    return f"the value at {where} is {errors[where]:.3g} {what}"
+
+
+def _wasted(tensor: StoredTensor, source: Array, form: Rounded) -> str:
+    """No step may be larger than the largest value that shares it needs."""
+    blocks = form.scale.shape[1] if form.multiplier is None else form.multiplier.shape[1]
+    largest = np.abs(source).reshape(len(source), blocks, -1).max(axis=2)
+    step = form.step.reshape(len(source), blocks, -1)[:, :, 0]
+    smallest = form.scale if form.multiplier is not None else np.float32(2.0**-24)
+    limit = np.maximum(largest / _LIMITS[form.bits] * _COARSER, smallest)
+    # A row without any value has a scale of 1, which nothing depends on.
+    wrong = (step > limit) & (largest > 0)
+    if not wrong.any():
+        return ""
+    row, block = (int(i) for i in np.unravel_index(wrong.argmax(), wrong.shape))
+    kind = "table" if is_table(tensor.name) else "matrix"
+    return f"block {block} of row {row} of the {kind} has a coarser step than it needs"
