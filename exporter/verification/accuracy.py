@@ -1,6 +1,6 @@
 """Accuracy of an artifact on labelled data, next to the PyTorch model it was made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from exporter.targets.base import Array
 from exporter.verification.labelled_data import LabelledData
 from exporter.verification.paired_statistics import (
+    examples_needed,
     mcnemar_exact,
     paired_difference_interval,
     wilson_interval,
@@ -38,6 +39,25 @@ LOSS_LIMITS: Mapping[str, float] = dict.fromkeys(("int4", "palettized4", "w8a8")
 
 
 @dataclass(frozen=True)
+class ClassFigures:
+    """What an artifact makes of the examples of one label.
+
+    ``support`` counts the examples that have the label, ``predicted`` those that the artifact gives
+    it to, ``correct`` both. ``precision`` is correct / predicted, ``recall`` correct / support and
+    ``f1`` their harmonic mean; each is None where it is 0 / 0. ``reference_recall`` is PyTorch's.
+    """
+
+    label: str
+    support: int
+    predicted: int
+    correct: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    reference_recall: float | None
+
+
+@dataclass(frozen=True)
 class Accuracy:
     """What an evaluation found; shares lie in [0, 1], divergences are in nats.
 
@@ -47,7 +67,9 @@ class Accuracy:
     is McNemar's exact test of the two. ``majority`` is the accuracy of always answering the
     most frequent label. ``mean_divergence`` and ``max_divergence`` are the Kullback-Leibler
     divergences of the artifact's label probabilities from the reference's. ``truncated`` counts the
-    examples that were cut to the model's maximum length.
+    examples that were cut to the model's maximum length, ``skipped`` those of the file without a
+    label. ``classes`` are in the model's order, () where it names none; ``macro_f1`` is the mean of
+    their F1 where that is defined.
     """
 
     examples: int
@@ -66,6 +88,9 @@ class Accuracy:
     max_divergence: float
     truncated: int
     batch_size: int
+    skipped: int = 0
+    macro_f1: float | None = None
+    classes: tuple[ClassFigures, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For the manifest's field ``accuracy``."""
@@ -77,10 +102,14 @@ def compare(
     artifact: Array,
     data: LabelledData,
     *,
+    label_names: Sequence[str] = (),
     truncated: int = 0,
     batch_size: int = 1,
 ) -> Accuracy:
-    """Accuracy of ``artifact`` against ``reference``: logits [examples, labels] of ``data``."""
+    """Accuracy of ``artifact`` against ``reference``: logits [examples, labels] of ``data``.
+
+    With ``label_names``, the model's in their order, also the figures of every class.
+    """
     labels = np.asarray(data.labels)
     total = len(labels)
     expected, predicted = reference.argmax(axis=1), artifact.argmax(axis=1)
@@ -89,6 +118,8 @@ def compare(
     only_reference = int((reference_right & ~artifact_right).sum())
     only_artifact = int((artifact_right & ~reference_right).sum())
     divergence = kullback_leibler(reference, artifact)
+    classes = _classes(labels, expected, predicted, label_names)
+    defined = [found.f1 for found in classes if found.f1 is not None]
     return Accuracy(
         examples=total,
         correct=correct,
@@ -106,7 +137,40 @@ def compare(
         max_divergence=float(divergence.max()),
         truncated=truncated,
         batch_size=batch_size,
+        skipped=data.skipped,
+        macro_f1=sum(defined) / len(defined) if defined else None,
+        classes=classes,
     )
+
+
+def _classes(
+    labels: Array, expected: Array, predicted: Array, names: Sequence[str]
+) -> tuple[ClassFigures, ...]:
+    """By label: ``labels`` are the true ones, ``expected`` PyTorch's, ``predicted`` the artifact's;
+    each [examples].
+    """
+    found = []
+    for index, name in enumerate(names):
+        true = labels == index
+        support, given = int(true.sum()), int((predicted == index).sum())
+        correct = int((true & (predicted == index)).sum())
+        found.append(
+            ClassFigures(
+                label=name,
+                support=support,
+                predicted=given,
+                correct=correct,
+                precision=_share(correct, given),
+                recall=_share(correct, support),
+                f1=_share(2 * correct, given + support),
+                reference_recall=_share(int((true & (expected == index)).sum()), support),
+            )
+        )
+    return tuple(found)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def kullback_leibler(reference: Array, artifact: Array) -> Array:
@@ -116,7 +180,7 @@ def kullback_leibler(reference: Array, artifact: Array) -> Array:
     return np.maximum(divergence, 0.0)  # rounding may leave -1e-17
 
 
-def check_accuracy(accuracy: Accuracy, precision: str) -> Check:
+def check_accuracy(accuracy: Accuracy, precision: str, budget: float | None = None) -> Check:
     """The gate's verdict. The artifact is refused for either of two reasons:
 
     - It loses more than LOSS_LIMITS (else LOSS_LIMIT) against PyTorch, and the paired 95 % interval
@@ -126,20 +190,20 @@ def check_accuracy(accuracy: Accuracy, precision: str) -> Check:
       interval must reach the limit. Agreement also judges models whose accuracy does not react
       to damage.
 
-    Where the paired interval reaches further than that to either side (below about 550
-    examples even for equal answers), the detail says that such a loss cannot be told.
+    ``budget``, a share of the examples, is what the user allows an artifact to lose: it replaces
+    the limit of the loss, and the agreement is not judged, because the loss was chosen.
+
+    Where the paired interval reaches further than the limit to either side (below about 550
+    examples even for equal answers), the detail says that such a loss cannot be told, and how many
+    examples are needed when as many of them are answered differently.
     """
-    most = LOSS_LIMITS.get(precision, LOSS_LIMIT)
+    most = LOSS_LIMITS.get(precision, LOSS_LIMIT) if budget is None else budget
     lost = accuracy.loss > most and accuracy.loss_interval[0] > 0
     half_width = (accuracy.loss_interval[1] - accuracy.loss_interval[0]) / 2
     disagreements = round((1 - accuracy.agreement) * accuracy.examples)
-    agreed = accuracy.examples - disagreements
-    if precision in AGREEMENT_LIMITS:
-        limit = AGREEMENT_LIMITS[precision]
-        disagrees = disagreements > max(1.0, (1 - limit) * accuracy.examples)
-    else:
-        limit = LOSSY_AGREEMENT_LIMITS.get(precision, DEFAULT_AGREEMENT_LIMIT)
-        disagrees = wilson_interval(agreed, accuracy.examples)[1] < limit
+    limit, disagrees = 0.0, False
+    if budget is None:
+        limit, disagrees = _disagreement(accuracy, precision, disagreements)
     low, high = accuracy.interval
     detail = (
         f"{accuracy.accuracy:.2%} of {accuracy.examples} examples "
@@ -147,9 +211,13 @@ def check_accuracy(accuracy: Accuracy, precision: str) -> Check:
         f"{accuracy.reference_accuracy:.2%}, agreement {accuracy.agreement:.2%}"
     )
     if lost:
-        detail += f"; loses {accuracy.loss * 100:.2f} points, {most * 100:.1f} are allowed"
-    elif half_width > most:
-        detail += f"; too few examples to tell a loss of {most * 100:.1f} points"
+        detail += f"; loses {accuracy.loss * 100:.2f} points, {_points(most)} are allowed"
+    elif half_width > most > 0:
+        discordant = (accuracy.only_reference + accuracy.only_artifact) / accuracy.examples
+        detail += (
+            f"; too few examples to tell a loss of {_points(most)} points "
+            f"(about {examples_needed(most, discordant)} are needed)"
+        )
     if disagrees:
         detail += f"; disagrees on {disagreements} examples, {limit:.1%} must agree"
     return Check(
@@ -163,6 +231,22 @@ def check_accuracy(accuracy: Accuracy, precision: str) -> Check:
         },
         tolerance=most,
     )
+
+
+def _disagreement(accuracy: Accuracy, precision: str, disagreements: int) -> tuple[float, bool]:
+    """The least agreement of ``precision``, and whether the artifact agrees less."""
+    if precision in AGREEMENT_LIMITS:
+        limit = AGREEMENT_LIMITS[precision]
+        return limit, disagreements > max(1.0, (1 - limit) * accuracy.examples)
+    limit = LOSSY_AGREEMENT_LIMITS.get(precision, DEFAULT_AGREEMENT_LIMIT)
+    agreed = accuracy.examples - disagreements
+    return limit, wilson_interval(agreed, accuracy.examples)[1] < limit
+
+
+def _points(share: float) -> str:
+    """At least one digit after the point, and as many as a budget has: 0.5, 0.25."""
+    text = f"{share * 100:.4f}".rstrip("0")
+    return f"{text}0" if text.endswith(".") else text
 
 
 def _log_softmax(logits: Array) -> Array:

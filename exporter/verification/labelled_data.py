@@ -1,8 +1,9 @@
 """Labelled examples from a tab-separated file."""
 
 import gzip
+import itertools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from exporter.filesystem import explained_os_errors, sha256_file
 TEXT_COLUMNS = ("text", "premise", "sentence1", "sentence")
 PAIR_COLUMNS = ("text_pair", "hypothesis", "sentence2")
 LABEL_COLUMNS = ("label", "gold_label")
+#: What SNLI and MultiNLI give as the label where their annotators found no agreement.
+NO_LABEL = "-"
 
 _FORMAT = (
     "Give a tab-separated UTF-8 file (.gz allowed) with a header line: text and label, "
@@ -40,7 +43,9 @@ class Texts:
 class LabelledData:
     """Examples in the order of the file. ``labels`` are indices into the model's labels.
 
-    ``pairs`` is None for single texts. ``name`` and ``sha256`` identify the file.
+    ``pairs`` is None for single texts. ``name`` and ``sha256`` identify the file. ``skipped``
+    counts the lines that were read and have no label (``-``), ``complete`` tells whether all
+    others of the file are here.
     """
 
     name: str
@@ -48,9 +53,18 @@ class LabelledData:
     texts: tuple[str, ...]
     pairs: tuple[str, ...] | None
     labels: tuple[int, ...]
+    skipped: int = 0
+    complete: bool = True
 
     def __len__(self) -> int:
         return len(self.texts)
+
+
+@dataclass(frozen=True)
+class _Row:
+    text: str
+    pair: str | None
+    label: str | None
 
 
 def read_labelled(
@@ -59,16 +73,34 @@ def read_labelled(
     """Read the examples of ``path`` (the first ``limit``), their labels as indices.
 
     The label names of the file are those of the model; letter case is ignored where that is
-    unambiguous. Fields are separated by tabs and taken literally (no quoting).
+    unambiguous. Examples with the label ``-`` have none (SNLI, MultiNLI) and are skipped. Fields
+    are separated by tabs and taken literally (no quoting).
 
-    Raises UserError as ``read_texts`` does, and for labels that are missing or that the model does
-    not have.
+    Raises UserError as ``read_texts`` does, and for labels that are missing, that the model does
+    not have, or that are numbers where the model's are names: which number stands for which name
+    differs between copies of the same data.
     """
-    found = read_texts(path, limit=limit)
-    if found.labels is None:
-        raise UserError(f"{path} has no column for labels.", _FORMAT)
-    labels = _indices(path, found.labels, model_labels)
-    return LabelledData(found.name, found.sha256, found.texts, found.pairs, labels)
+    chosen: list[_Row] = []
+    skipped, complete, gaps = 0, True, NO_LABEL not in model_labels
+    for row in _rows(path):
+        if row.label is None:
+            raise UserError(f"{path} has no column for labels.", _FORMAT)
+        if gaps and row.label == NO_LABEL:
+            skipped += 1
+        elif len(chosen) == limit:
+            complete = False
+            break
+        else:
+            chosen.append(row)
+    if not chosen:
+        raise UserError(
+            f"None of the {skipped} examples of {path} has a label.", "Give labelled data."
+        )
+    labels = _indices(path, [row.label or "" for row in chosen], model_labels)
+    found = _texts(path, chosen)
+    return LabelledData(
+        found.name, found.sha256, found.texts, found.pairs, labels, skipped, complete
+    )
 
 
 def read_texts(path: Path, *, limit: int | None = None) -> Texts:
@@ -76,6 +108,24 @@ def read_texts(path: Path, *, limit: int | None = None) -> Texts:
 
     Raises UserError for a file that is missing, empty, not UTF-8 or malformed (with the line).
     """
+    return _texts(path, list(itertools.islice(_rows(path), limit)))
+
+
+def _texts(path: Path, rows: Sequence[_Row]) -> Texts:
+    """``rows`` of one file, so that all or none of them have a pair, and a label."""
+    pairs = tuple(row.pair for row in rows if row.pair is not None)
+    labels = tuple(row.label for row in rows if row.label is not None)
+    return Texts(
+        name=path.name,
+        sha256=sha256_file(path),
+        texts=tuple(row.text for row in rows),
+        pairs=pairs or None,
+        labels=labels or None,
+    )
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Every example, at least one; each is checked as it is reached."""
     lines = _lines(path)
     if not lines:
         raise UserError(f"{path} is empty.", _FORMAT)
@@ -85,40 +135,32 @@ def read_texts(path: Path, *, limit: int | None = None) -> Texts:
     label_at = _column(header, LABEL_COLUMNS)
     if text_at is None:
         raise UserError(f"{path} has no usable header: {lines[0][:80]!r}.", _FORMAT)
-    texts: list[str] = []
-    pairs: list[str] = []
-    names: list[str] = []
+    if pair_at is None and header.count(header[text_at]) == 2:  # both texts under one name
+        pair_at = header.index(header[text_at], text_at + 1)
+    needed = [column for column in (text_at, pair_at, label_at) if column is not None]
+    count = 0
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
-        if limit is not None and len(texts) >= limit:
-            break
         fields = line.split("\t")
         if len(fields) != len(header):
             raise UserError(
                 f"{path}, line {number}: {len(fields)} fields instead of {len(header)}.",
                 "Every line needs as many tab-separated fields as the header.",
             )
-        needed = [column for column in (text_at, pair_at, label_at) if column is not None]
         empty = [header[i] for i in needed if not fields[i].strip()]
         if empty:
             raise UserError(
                 f"{path}, line {number}: {empty[0]} is empty.", "Complete or remove the line."
             )
-        texts.append(fields[text_at])
-        if label_at is not None:
-            names.append(fields[label_at].strip())
-        if pair_at is not None:
-            pairs.append(fields[pair_at])
-    if not texts:
+        count += 1
+        yield _Row(
+            fields[text_at],
+            None if pair_at is None else fields[pair_at],
+            None if label_at is None else fields[label_at].strip(),
+        )
+    if not count:
         raise UserError(f"{path} holds no examples, only a header.", _FORMAT)
-    return Texts(
-        name=path.name,
-        sha256=sha256_file(path),
-        texts=tuple(texts),
-        pairs=None if pair_at is None else tuple(pairs),
-        labels=None if label_at is None else tuple(names),
-    )
 
 
 def _lines(path: Path) -> list[str]:
@@ -155,6 +197,13 @@ def _indices(path: Path, names: Sequence[str], model_labels: Sequence[str]) -> t
         folded[label.casefold()] = None if label.casefold() in folded else i
     found = {name: exact.get(name, folded.get(name.casefold())) for name in set(names)}
     unknown = sorted(name for name, index in found.items() if index is None)
+    if unknown and all(name.lstrip("-").isdecimal() for name in unknown):
+        raise UserError(
+            f"{path} has numbers for labels: {_some(unknown)}. Which number stands for which name "
+            f"differs between data sets; the model's labels are, in its order: "
+            f"{_some(model_labels)}.",
+            "Write the names instead of the numbers.",
+        )
     if unknown:
         raise UserError(
             f"{path} has labels that the model does not know: {_some(unknown)}. "

@@ -39,6 +39,32 @@ def paired_difference_interval(
     return max(-1.0, difference - half), min(1.0, difference + half)
 
 
+def examples_needed(points: float, discordant: float = 0.0) -> int:
+    """The smallest number of examples that can tell a difference of ``points``.
+
+    ``points`` is a share of the examples (0.005: half a point), above 0. Of two models that are
+    equally often right, and of which one alone is right on the share ``discordant`` of the
+    examples, the paired interval lies within -``points`` and ``points``. Without discordant
+    examples, the least that any data must have: 553 for half a point. Raises ValueError for other
+    shares.
+    """
+    if not 0 < points <= 1 or not 0 <= discordant <= 1:
+        raise ValueError(f"{points} points and a discordant share of {discordant}")
+
+    def half_width(trials: int) -> float:
+        # The interval's formula with half of the discordant examples on either side.
+        return Z_95 * math.sqrt(discordant * trials + 2) / (trials + 2)
+
+    most = 1
+    while half_width(most) > points:
+        most *= 2
+    least = most // 2  # bisection: the width falls with the number of examples
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if half_width(middle) > points else (least, middle)
+    return most
+
+
 def mcnemar_exact(only_first: int, only_second: int) -> float:
     """Two-sided p value of "both are right equally often" (McNemar's exact test).
 

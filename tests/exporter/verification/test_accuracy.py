@@ -1,5 +1,6 @@
 """Comparing label probabilities, and the verdict on them."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from exporter.verification.accuracy import (
 )
 from exporter.verification.classification import Encoded, classify
 from exporter.verification.labelled_data import LabelledData
-from exporter.verification.paired_statistics import paired_difference_interval
+from exporter.verification.paired_statistics import examples_needed, paired_difference_interval
 
 
 def data_with(labels):
@@ -41,6 +42,29 @@ def test_counts_are_those_of_a_small_example():
     assert found.agreement == 5 / 8
     assert found.majority == 3 / 8
     assert found.interval[0] < 0.75 < found.interval[1]
+
+
+def test_figures_of_every_class_are_those_of_a_small_example():
+    labels = [0, 0, 0, 1, 1, 2, 2, 2]
+    reference = one_hot([0, 0, 0, 1, 1, 2, 2, 0], labels=5)
+    artifact = one_hot([0, 0, 1, 1, 2, 2, 2, 3], labels=5)
+    found = compare(reference, artifact, data_with(labels), label_names="abcde")
+    a, b, c, never_true, never_at_all = found.classes
+    assert (a.label, a.support, a.predicted, a.correct) == ("a", 3, 2, 2)
+    assert (a.precision, a.recall, a.f1) == (1.0, 2 / 3, pytest.approx(0.8))
+    assert (b.precision, b.recall, b.f1, b.reference_recall) == (0.5, 0.5, 0.5, 1.0)
+    assert (c.precision, c.recall, c.reference_recall) == (2 / 3, 2 / 3, 2 / 3)
+    assert (never_true.support, never_true.precision, never_true.f1) == (0, 0.0, 0.0)
+    assert (never_true.recall, never_true.reference_recall) == (None, None)
+    assert (never_at_all.precision, never_at_all.recall, never_at_all.f1) == (None, None, None)
+    assert found.macro_f1 == pytest.approx((0.8 + 0.5 + 2 / 3 + 0.0) / 4)
+    assert sum(figures.correct for figures in found.classes) == found.correct
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_without_names_there_are_no_classes():
+    found = compare(one_hot([0]), one_hot([0]), data_with([0]))
+    assert (found.classes, found.macro_f1) == ((), None)
 
 
 def test_divergence_is_that_of_the_probabilities():
@@ -123,6 +147,31 @@ def test_too_few_examples_to_tell_a_loss_are_called_too_few(examples, few):
     check = check_accuracy(measured(examples), "int8")
     assert check.passed
     assert ("too few examples to tell a loss of 0.5 points" in check.detail) == few
+
+
+def test_too_few_examples_say_how_many_are_needed():
+    assert "(about 553 are needed)" in check_accuracy(measured(60), "int8").detail
+    # Half of a point, where 3 % are answered differently: as the interval there says.
+    found = measured(1000, lost=15, won=15)
+    assert (
+        f"(about {examples_needed(0.005, 0.03)} are needed)" in check_accuracy(found, "int8").detail
+    )
+
+
+def test_a_budget_replaces_the_limits():
+    found = measured(4500, lost=50, won=5)  # one point
+    assert not check_accuracy(found, "mixed").passed
+    assert check_accuracy(found, "mixed", budget=0.0125).passed
+    refused = check_accuracy(found, "mixed", budget=0.0025)
+    assert not refused.passed
+    assert "loses 1.00 points, 0.25 are allowed" in refused.detail
+    assert refused.tolerance == 0.0025
+    # The agreement is not judged: what may be lost was chosen.
+    differing = measured(4500, lost=200, won=200)
+    assert not check_accuracy(differing, "mixed").passed
+    assert check_accuracy(differing, "mixed", budget=0.005).passed
+    assert not check_accuracy(measured(4500, lost=40), "mixed", budget=0.0).passed
+    assert "too few" not in check_accuracy(measured(60), "mixed", budget=0.0).detail
 
 
 def test_a_loss_that_was_told_needs_no_more_examples():

@@ -65,6 +65,50 @@ def test_labels_are_matched_without_letter_case_where_that_is_unambiguous(tmp_pa
         read_labelled(path, ("Yes", "yes"))
 
 
+# As GLUE ships MultiNLI's development set, shortened.
+MNLI = """\
+index\tpromptID\tpairID\tgenre\tsentence1_parse\tsentence1\tsentence2\tlabel1\tgold_label
+0\t63735\t63735n\tslate\t(ROOT (S))\tThe new rights.\tEveryone likes them.\tneutral\tneutral
+1\t91383\t91383c\ttravel\t(ROOT (S))\t"In the sun."\tIt rains.\tneutral\t-
+2\t755\t755e\ttravel\t(ROOT (S))\tIt was hot.\tIt was warm.\tentailment\tentailment
+3\t78013\t78013c\tslate\t(ROOT (S))\tNo.\tYes.\tcontradiction\tcontradiction
+"""
+
+
+def test_multinli_as_glue_ships_it_is_read_and_lines_without_a_label_are_skipped(tmp_path):
+    path = write(tmp_path, MNLI)
+    data = read_labelled(path, LABELS)
+    assert data.texts == ("The new rights.", "It was hot.", "No.")
+    assert data.pairs == ("Everyone likes them.", "It was warm.", "Yes.")
+    assert data.labels == (1, 0, 2)
+    assert (data.skipped, data.complete) == (1, True)
+    data = read_labelled(path, LABELS, limit=2)
+    assert (data.texts[-1], data.skipped, data.complete) == ("It was hot.", 1, False)
+    assert read_labelled(path, LABELS, limit=3).complete
+
+
+def test_a_dash_that_the_model_knows_is_a_label(tmp_path):
+    data = read_labelled(write(tmp_path, "text\tlabel\none\t-\ntwo\t+\n"), ("+", "-"))
+    assert (data.labels, data.skipped) == ((1, 0), 0)
+
+
+def test_numbers_are_read_where_the_model_has_numbers(tmp_path):
+    data = read_labelled(write(tmp_path, "text\tlabel\none\t1\n"), ("0", "1"))
+    assert data.labels == (1,)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [("label", "text", "text"), ("text", "label", "text"), ("text", "text", "label")],
+)
+def test_two_columns_of_one_name_are_a_pair_in_their_order(columns, tmp_path):
+    values = iter(["first", "second"])
+    row = [("neutral" if name == "label" else next(values)) for name in columns]
+    text = "\t".join(columns) + "\n" + "\t".join(row) + "\n"
+    data = read_labelled(write(tmp_path, text), LABELS)
+    assert (data.texts, data.pairs, data.labels) == (("first",), ("second",), (1,))
+
+
 def test_a_limit_takes_the_first(tmp_path):
     rows = "".join(f"t{i}\tneutral\n" for i in range(5))
     path = write(tmp_path, "text\tlabel\n" + rows)
@@ -84,7 +128,10 @@ def test_a_limit_takes_the_first(tmp_path):
         ("text\tlabel\n\tneutral\n", "line 2: text is empty"),
         ("text\tlabel\none\t \n", "line 2: label is empty"),
         ("premise\thypothesis\tlabel\na\t\tneutral\n", "line 2: hypothesis is empty"),
-        ("text\tlabel\none\tmaybe\ntwo\t-\n", r"does not know: -, maybe\. .*entailment, neutral"),
+        ("text\tlabel\none\tmaybe\ntwo\tno\n", r"not know: maybe, no\. .*entailment, neutral"),
+        ("text\tlabel\none\t-\ntwo\t-\n", "None of the 2 examples of .* has a label"),
+        ("text\tlabel\none\t0\ntwo\t2\n", r"numbers for labels: 0, 2\. .*in its order: entailment"),
+        ("text\tlabel\none\t-1\n", "numbers for labels: -1"),
         (b"text\tlabel\none\tneutral\n\xff\xfe\tneutral\n", "line 3: not UTF-8"),
         (gzip.compress(b"text\tlabel\none\tneutral\n")[:-6], "damaged gzip"),
         (b"\x1f\x8bnonsense", "damaged gzip"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from exporter.verification.paired_statistics import (
+    examples_needed,
     mcnemar_exact,
     paired_difference_interval,
     wilson_interval,
@@ -72,3 +73,28 @@ def test_mcnemar_is_the_binomial_test():
     assert mcnemar_exact(6, 0) == pytest.approx(2 / 64)
     assert mcnemar_exact(1, 7) == mcnemar_exact(7, 1) == pytest.approx(2 * 9 / 256)
     assert 0 < mcnemar_exact(1200, 1000) < 1e-4  # beyond the range of 2.0**n
+
+
+@pytest.mark.parametrize("points", [0.001, 0.0025, 0.005, 0.01, 0.3, 1.0])
+def test_examples_needed_are_the_fewest_whose_interval_is_narrow_enough(points):
+    found = examples_needed(points)
+    assert paired_difference_interval(0, 0, found)[1] <= points
+    assert found == 1 or paired_difference_interval(0, 0, found - 1)[1] > points
+
+
+def test_half_a_point_needs_553_examples():
+    assert examples_needed(0.005) == 553
+
+
+def test_models_that_differ_more_need_more_examples():
+    found = examples_needed(0.005, discordant=0.03)
+    each = round(0.015 * found)
+    low, high = paired_difference_interval(each, each, found)
+    assert (high - low) / 2 == pytest.approx(0.005, rel=1e-3)
+    assert found > 4000
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (-0.1, 0.0), (1.5, 0.0), (0.01, 1.1), (0.01, -1)])
+def test_shares_that_cannot_be_are_refused(shares):
+    with pytest.raises(ValueError, match="discordant share"):
+        examples_needed(*shares)
