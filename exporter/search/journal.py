@@ -1,0 +1,42 @@
+"""What a search has measured already, so that an interrupted one goes on where it was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from exporter.filesystem import explained_os_errors
+
+
+class Journal:
+    """Results by key in a file of JSON lines. A result is on disk before the next is begun.
+
+    Keys say everything that a result depends on. A line that was cut off by the end of a process is
+    left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserError when the file cannot be read or the folder not be made."""
+        self._path = path
+        self._known: dict[str, Any] = {}
+        with explained_os_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text("utf-8").split("\n") if path.exists() else []
+        for line in lines:
+            try:
+                key, value = json.loads(line)
+            except (ValueError, TypeError):
+                continue
+            self._known[str(key)] = value
+        self._torn = bool(lines and lines[-1])
+
+    def get(self, key: str) -> Any:
+        """The result, None where there is none."""
+        return self._known.get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a result. Raises UserError when the disk or folder refuses."""
+        line = f"{json.dumps([key, value], separators=(',', ':'))}\n"
+        with explained_os_errors(self._path), self._path.open("a", encoding="utf-8") as stream:
+            stream.write(f"\n{line}" if self._torn else line)
+        self._torn = False
+        self._known[key] = value
