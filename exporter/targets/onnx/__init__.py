@@ -12,6 +12,7 @@ import onnxruntime
 
 import exporter
 from exporter.model.config import EncoderConfig, SourceModel, Task
+from exporter.quantization.mix import TABLE_METHODS
 from exporter.targets.base import (
     ArtifactSpec,
     Coverage,
@@ -23,10 +24,16 @@ from exporter.targets.base import (
 from exporter.targets.onnx import stored
 from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.lower import lower, stored_model
+from exporter.targets.onnx.mixed import LINEAR_METHODS
 from exporter.targets.onnx.session import OnnxSession
 
-PRECISIONS = ("fp32", "fp16", "int8")
+#: What is made unless something else is asked for.
+USUAL_PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = (*USUAL_PRECISIONS, "int4", "mixed")
 FLAVOURS = ("optimized", "portable")
+
+#: The scheme of a precision, where it has another name: int4 is one of the mixes.
+_SCHEMES = {"int4": "mixed"}
 
 
 class OnnxTarget(Target):
@@ -37,7 +44,9 @@ class OnnxTarget(Target):
     precisions = PRECISIONS
     flavours = FLAVOURS
     backends = ()
-    offers = "onnx has fp32, fp16, int8, each optimized or portable"
+    offers = f"onnx has {', '.join(PRECISIONS)}, each optimized or portable"
+    methods = LINEAR_METHODS
+    table_methods = tuple(TABLE_METHODS)
 
     def artifacts(
         self, precisions: tuple[str, ...], flavours: tuple[str, ...], backends: tuple[str, ...] = ()
@@ -48,12 +57,12 @@ class OnnxTarget(Target):
             ArtifactSpec(self.name, precision, flavour, _path(precision, flavour))
             for flavour in flavours
             if flavour in FLAVOURS
-            for precision in precisions or PRECISIONS
+            for precision in precisions or USUAL_PRECISIONS
             if precision in PRECISIONS
         )
 
     def scheme(self, precision: str) -> str:
-        return precision
+        return _SCHEMES.get(precision, precision)
 
     def not_run(self, spec: ArtifactSpec) -> str:
         del spec

@@ -1,7 +1,8 @@
-"""How linear layers and embedding tables are computed and stored: in floating point or int8.
+"""How linear layers and embedding tables are computed and stored: here all in floating point.
 
 Float streams are rows [B * T, C], because only two-dimensional products (Gemm) use pre-packed
-weights together with an addend; int8 streams keep [B, T, C], which their product takes as it is.
+weights together with an addend; those of ``mixed`` keep [B, T, C], which integer products take as
+it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
-from exporter.quantization.rounding import Float32, quantize_rows
-from exporter.targets.onnx.graph import CONTRIB, FLOAT, GraphBuilder
+from exporter.quantization.rounding import Float32
+from exporter.targets.onnx.graph import FLOAT, GraphBuilder
 from exporter.targets.onnx.names import StoredName
 
 Weights = Mapping[str, Float32]
@@ -19,11 +20,15 @@ Weights = Mapping[str, Float32]
 
 @dataclass(frozen=True)
 class Operand:
-    """The input of a product. Float operands have no scale and zero point."""
+    """The input of a product. Float operands have no scale and zero point.
+
+    ``row_scale`` [B, T, 1] multiplies the rows of the result, where every row has a scale.
+    """
 
     values: str
     scale: str = ""
     zero_point: str = ""
+    row_scale: str = ""
 
 
 class Arithmetic(Protocol):
@@ -41,8 +46,8 @@ class Arithmetic(Protocol):
         """A block of a stream -> [B, T, width] ([B, 1, width] with ``first_only``)."""
         ...
 
-    def operand(self, tensor: str) -> Operand:
-        """Prepare a tensor for products (int8: quantize it by its own range)."""
+    def operands(self, layer: str, tensors: Sequence[str]) -> list[Operand]:
+        """Prepare the input of ``layer``, whole or in blocks of channels (int8: quantize it)."""
         ...
 
     def linear(self, layer: str, blocks: Sequence[Operand]) -> list[str]:
@@ -83,8 +88,9 @@ class FloatArithmetic:
             return self._graph.node("Reshape", [block, self._graph.shape_constant(-1, 1, width)])
         return to_sequence(self._graph, block, width)
 
-    def operand(self, tensor: str) -> Operand:
-        return Operand(tensor)
+    def operands(self, layer: str, tensors: Sequence[str]) -> list[Operand]:
+        del layer
+        return [Operand(tensor) for tensor in tensors]
 
     def linear(self, layer: str, blocks: Sequence[Operand]) -> list[str]:
         biases = self._biases(layer, len(blocks))
@@ -97,7 +103,7 @@ class FloatArithmetic:
 
     def lookup(self, table: str, indices: str | None, stop: str = "") -> str:
         stored = self._graph.constant(table, self._weights[table].astype(self._storage))
-        rows = _rows(self._graph, stored, indices, stop)
+        rows = table_rows(self._graph, stored, indices, stop)
         return rows if self._storage is np.float32 else self._graph.node("Cast", [rows], to=FLOAT)
 
     def tied_decoder(self, table: str, bias: str, rows: str) -> str:
@@ -125,87 +131,6 @@ class FloatArithmetic:
         if name not in self._casts:
             self._casts[name] = self._graph.node("Cast", [stored], name=f"{name}/Cast", to=FLOAT)
         return self._casts[name]
-
-
-class Int8Arithmetic:
-    """int8 weights with one scale an output channel, uint8 activations quantized as they come.
-
-    The range of an activation is that of the whole tensor, all rows of the batch together.
-    ``contrib``: one fused operator of ONNX Runtime a product, instead of four standard ones.
-    """
-
-    def __init__(self, graph: GraphBuilder, weights: Weights, contrib: bool) -> None:
-        self._graph, self._weights, self._contrib = graph, weights, contrib
-
-    def enter(self, hidden: str) -> str:
-        return hidden
-
-    def leave(self, hidden: str) -> str:
-        return to_rows(self._graph, hidden, self._weights["embeddings.norm.weight"].size)
-
-    def sequence(self, block: str, width: int, first_only: bool) -> str:
-        del width, first_only
-        return block
-
-    def operand(self, tensor: str) -> Operand:
-        return Operand(*self._graph.quantize(tensor))
-
-    def linear(self, layer: str, blocks: Sequence[Operand]) -> list[str]:
-        results = []
-        for group, block in enumerate(blocks):
-            name, matrix = group_matrix(self._weights, layer, group, len(blocks))
-            values, scale = quantize_rows(np.ascontiguousarray(matrix.T))
-            bias_name, bias = group_bias(self._weights, layer, group, len(blocks))
-            with self._graph.scope(layer_scope(name)):
-                results.append(
-                    self._product(
-                        block,
-                        self._graph.constant(f"{name.text}/int8", values.T),
-                        self._graph.constant(f"{name.text}/scale", scale),
-                        self._graph.constant(bias_name.text, bias),
-                    )
-                )
-        return results
-
-    def residual_linear(self, layer: str, blocks: Sequence[Operand], residual: str) -> str:
-        joined = self._graph.concat(self.linear(layer, blocks))
-        # Sum, not Add: ONNX Runtime fuses a three-dimensional Add and LayerNormalization into
-        # SkipLayerNormalization, whose CPU kernel takes 4 times as long as the two (500 against
-        # 121 us at 128 x 768).
-        return self._graph.node("Sum", [joined, residual])
-
-    def lookup(self, table: str, indices: str | None, stop: str = "") -> str:
-        stored, scales = self._table(table)
-        rows = self._graph.node("Cast", [_rows(self._graph, stored, indices, stop)], to=FLOAT)
-        scale = _rows(self._graph, scales, indices, stop)
-        scale = self._graph.node("Unsqueeze", [scale, self._graph.shape_constant(-1)])
-        return self._graph.node("Mul", [rows, scale])
-
-    def tied_decoder(self, table: str, bias: str, rows: str) -> str:
-        stored, scales = self._table(table)
-        # The runtime transposes the constant once, while loading; the file holds it once.
-        weight = self._graph.node("Transpose", [stored], perm=[1, 0])
-        bias = self._graph.constant(bias, self._weights[bias])
-        return self._product(self.operand(rows), weight, scales, bias)
-
-    def _table(self, table: str) -> tuple[str, str]:
-        values, scale = quantize_rows(self._weights[table])
-        return (
-            self._graph.constant(f"{table}/int8", values),
-            self._graph.constant(f"{table}/scale", scale),
-        )
-
-    def _product(self, block: Operand, weight: str, scale: str, bias: str) -> str:
-        graph = self._graph
-        if self._contrib:
-            inputs = [block.values, weight, block.scale, scale, block.zero_point, "", bias]
-            return graph.node("MatMulIntegerToFloat", inputs, domain=CONTRIB)
-        # The weights' zero point is left out: it is 0.
-        sums = graph.node("MatMulInteger", [block.values, weight, block.zero_point])
-        scales = graph.node("Mul", [block.scale, scale])
-        return graph.node(
-            "Add", [graph.node("Mul", [graph.node("Cast", [sums], to=FLOAT), scales]), bias]
-        )
 
 
 def to_rows(graph: GraphBuilder, tensor: str, width: int) -> str:
@@ -251,7 +176,8 @@ def layer_scope(name: StoredName) -> str:
     return part if name.group is None else f"{part}/group_{name.group}"
 
 
-def _rows(graph: GraphBuilder, table: str, indices: str | None, stop: str) -> str:
+def table_rows(graph: GraphBuilder, table: str, indices: str | None, stop: str) -> str:
+    """Rows of a table at ``indices``, or its first ``stop`` rows."""
     if indices is not None:
         return graph.node("Gather", [table, indices])
     start = axis = graph.shape_constant(0)

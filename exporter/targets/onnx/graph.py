@@ -170,3 +170,5 @@ def save(model: onnx.ModelProto, path: Path, external_above: int = EXTERNAL_DATA
 
 FLOAT = TensorProto.FLOAT
 INT64 = TensorProto.INT64
+INT32 = TensorProto.INT32
+INT8 = TensorProto.INT8

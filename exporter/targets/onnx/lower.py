@@ -8,7 +8,7 @@ only the first token, needs only that token's row of the last layer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx
@@ -16,17 +16,21 @@ import onnx
 from exporter.model.config import Activation, EncoderConfig, SourceModel, Task
 from exporter.model.folding import fold_residual_biases
 from exporter.quantization.schemes import find_scheme
+from exporter.quantization.schemes.mixed import smoothed
 from exporter.targets.base import INPUTS
 from exporter.targets.onnx.arithmetic import (
     Arithmetic,
     FloatArithmetic,
-    Int8Arithmetic,
     Operand,
     Weights,
     to_sequence,
 )
 from exporter.targets.onnx.attention import Attention, BasicAttention, FusedAttention
 from exporter.targets.onnx.graph import FLOAT, INT64, GraphBuilder
+from exporter.targets.onnx.mixed import MixedArithmetic, artifact_mix, opset
+
+#: Precisions that compute all in fp32.
+_FLOAT = ("fp32", "fp16")
 
 
 def tap(index: int) -> str:
@@ -46,10 +50,13 @@ class _Lowering:
 def stored_model(model: SourceModel, precision: str) -> SourceModel:
     """The equivalent model whose weights an artifact of ``precision`` stores.
 
-    Float graphs have no bias before a residual; see ``exporter.model.folding``.
+    Float graphs have no bias before a residual; see ``exporter.model.folding``. The model of an
+    int4 artifact has the mix that this is; as in every model with a mix, its weights are neither
+    smoothed nor rounded.
     """
-    rounded = find_scheme(precision).round_weights(model)
-    return rounded if precision == "int8" else fold_residual_biases(rounded)
+    if precision in _FLOAT:
+        return fold_residual_biases(find_scheme(precision).round_weights(model))
+    return replace(model, mix=artifact_mix(model, precision)) if precision == "int4" else model
 
 
 def lower(
@@ -58,20 +65,23 @@ def lower(
     """The ONNX model of ``model``.
 
     Inputs ``input_ids``, ``attention_mask``, ``token_type_ids``: int64 [batch, sequence]. Outputs
-    as in ``EncoderModel.forward``, float32.
+    as in ``EncoderModel.forward``, float32. UserError for a mix that cannot be built.
     """
     config = model.config
-    weights = {n: t.numpy() for n, t in stored_model(model, precision).weights.items()}
+    mix = artifact_mix(model, precision)
+    stored = stored_model(model, precision)
+    stored = stored if mix is None else smoothed(replace(stored, mix=mix))
+    weights = {n: t.numpy() for n, t in stored.weights.items()}
     attention: Attention = (
         FusedAttention() if flavour == "optimized" else BasicAttention(config.head_size)
     )
-    graph = GraphBuilder(attention.opset)
+    graph = GraphBuilder(attention.opset if mix is None else opset(mix, attention.opset))
     arithmetic: Arithmetic
-    if precision == "int8":
-        arithmetic = Int8Arithmetic(graph, weights, contrib=flavour == "optimized")
-    else:
+    if mix is None:
         storage = np.float16 if precision == "fp16" else np.float32
         arithmetic = FloatArithmetic(graph, weights, storage)
+    else:
+        arithmetic = MixedArithmetic(graph, weights, mix, contrib=flavour == "optimized")
     lowering = _Lowering(graph, config, weights, arithmetic, attention)
     outputs = _model(lowering, model.task)
     inputs = [(name, INT64, ["batch", "sequence"]) for name in INPUTS]
@@ -120,22 +130,24 @@ def _layer(lowering: _Lowering, index: int, hidden: str, first_only: bool) -> st
     with graph.scope(f"layers.{index}"):
         name = f"layers.{index}.attention"
         with graph.scope("attention"):
-            whole = arithmetic.operand(hidden)
+            (whole,) = arithmetic.operands(f"{name}.query", [hidden])
             rows = whole
             if first_only:
-                rows = Operand(_first(lowering, whole.values), whole.scale, whole.zero_point)
-                hidden = rows.values if not rows.scale else _first(lowering, hidden)
+                rows = _first_rows(lowering, whole)
+                hidden = rows.values if hidden == whole.values else _first(lowering, hidden)
             context = _attention(lowering, name, rows, whole, first_only)
-            blocks = _blocks(lowering, arithmetic.operand(context), config.groups.post_attention)
+            (operand,) = arithmetic.operands(f"{name}.output", [context])
+            blocks = _blocks(lowering, operand, config.groups.post_attention)
             total = arithmetic.residual_linear(f"{name}.output", blocks, hidden)
             hidden = _norm(lowering, f"{name}.norm", total, epsilon)
         name = f"layers.{index}.feed_forward"
         with graph.scope("feed_forward"):
-            inner = _blocks(lowering, arithmetic.operand(hidden), config.groups.intermediate)
+            (operand,) = arithmetic.operands(f"{name}.intermediate", [hidden])
+            inner = _blocks(lowering, operand, config.groups.intermediate)
             results = arithmetic.linear(f"{name}.intermediate", inner)
             results = [_activation(graph, config.activation, result) for result in results]
             results = _regroup(lowering, results, config.groups.output)
-            operands = [arithmetic.operand(result) for result in results]
+            operands = arithmetic.operands(f"{name}.output", results)
             if len(operands) != config.groups.output:
                 operands = _blocks(lowering, operands[0], config.groups.output)
             total = arithmetic.residual_linear(f"{name}.output", operands, hidden)
@@ -186,7 +198,9 @@ def _head(lowering: _Lowering, task: Task, rows: str) -> list[str]:
             case "feature-extraction":
                 return [_named(graph, to_sequence(graph, rows, size), "last_hidden_state")]
             case "sequence-classification":
-                (pooled,) = arithmetic.linear("head.pooler", [arithmetic.operand(rows)])
+                (pooled,) = arithmetic.linear(
+                    "head.pooler", arithmetic.operands("head.pooler", [rows])
+                )
                 return [_classifier(lowering, graph.node("Tanh", [pooled]), "logits")]
             case "token-classification":
                 scores = _classifier(lowering, rows)
@@ -199,14 +213,18 @@ def _head(lowering: _Lowering, task: Task, rows: str) -> list[str]:
                 parts = zip(graph.split(scores, 2), names, strict=True)
                 return [graph.node("Squeeze", [part, axis], output=name) for part, name in parts]
             case "masked-lm":
-                (hidden,) = arithmetic.linear("head.transform", [arithmetic.operand(rows)])
+                (hidden,) = arithmetic.linear(
+                    "head.transform", arithmetic.operands("head.transform", [rows])
+                )
                 hidden = _activation(graph, config.activation, hidden)
                 hidden = _norm(lowering, "head.norm", hidden, config.norm_epsilon)
                 if config.tied_decoder:
                     bias = "head.decoder.bias"
                     scores = arithmetic.tied_decoder("embeddings.word.weight", bias, hidden)
                 else:
-                    (scores,) = arithmetic.linear("head.decoder", [arithmetic.operand(hidden)])
+                    (scores,) = arithmetic.linear(
+                        "head.decoder", arithmetic.operands("head.decoder", [hidden])
+                    )
                 return [_named(graph, to_sequence(graph, scores, config.vocab_size), "logits")]
 
 
@@ -236,9 +254,15 @@ def _first(lowering: _Lowering, stream: str) -> str:
     return lowering.arithmetic.enter(first)
 
 
+def _first_rows(lowering: _Lowering, operand: Operand) -> Operand:
+    """The first token of every sequence as an operand."""
+    row_scale = operand.row_scale and _first(lowering, operand.row_scale)
+    return replace(operand, values=_first(lowering, operand.values), row_scale=row_scale)
+
+
 def _blocks(lowering: _Lowering, operand: Operand, groups: int) -> list[Operand]:
     parts = lowering.graph.split(operand.values, groups)
-    return [Operand(part, operand.scale, operand.zero_point) for part in parts]
+    return [replace(operand, values=part) for part in parts]
 
 
 def _regroup(lowering: _Lowering, blocks: Sequence[str], groups: int) -> list[str]:

@@ -21,6 +21,7 @@ from lowering_patches import (
     epsilon_of,
     rewrite_nodes,
     set_constant,
+    set_everywhere,
     set_global,
 )
 from small_models import small_model
@@ -28,7 +29,7 @@ from small_models import small_model
 from exporter.model.config import SourceModel
 from exporter.model.folding import folded_biases
 from exporter.quantization import rounding
-from exporter.quantization.schemes import fp16, int8
+from exporter.quantization.schemes import fp16, int8, mixed
 from exporter.targets.onnx import arithmetic, attention
 from exporter.targets.onnx.arithmetic import FloatArithmetic, Operand
 from exporter.targets.onnx.graph import FLOAT, GraphBuilder
@@ -138,7 +139,7 @@ def _repeated_rows(graph: GraphBuilder, table: str, indices: str | None, stop: s
     return _ROWS(graph, graph.node("Concat", [first, first], axis=0), None, stop)
 
 
-_ROWS = arithmetic._rows
+_ROWS = arithmetic.table_rows
 
 
 def _last_token(lowering: Any, stream: str) -> str:
@@ -181,7 +182,7 @@ def _rounded_down(weight: rounding.Float32) -> Any:
 
 
 def _round_both(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (arithmetic, int8):
+    for module in (mixed, int8):
         monkeypatch.setattr(module, "quantize_rows", _rounded_down)
 
 
@@ -223,7 +224,7 @@ def lowering_corruptions() -> Iterator[LoweringCorruption]:
         yield wrong(f"epsilon of {norm}", epsilon_of(norm), ALL)
     yield wrong("groups read in wrong order", change_linear(inner, lambda _, b: b[::-1]), ALL)
     yield wrong("groups joined in wrong order", change_linear(query, after=lambda r: r[::-1]))
-    yield wrong("positions shifted", set_global(arithmetic, "_rows", _shifted_rows), ALL, BOTH)
+    yield wrong("positions shifted", set_everywhere("table_rows", _shifted_rows), ALL, BOTH)
     yield wrong("token types dropped", rewrite_nodes(_one_token_type), ALL)
     yield wrong("attention scale", rewrite_nodes(_attention_scale), ALL)
     scale = set_constant("attention/scale", 1.02)
@@ -259,7 +260,7 @@ def _other_models() -> Iterator[LoweringCorruption]:
     yield wrong("start and end swapped", rewrite_nodes(_swap_spans), task="question-answering")
     yield wrong("tanh gelu in bert", rewrite_nodes(_tanh_gelu), family="bert")
     yield wrong("exact gelu", rewrite_nodes(_exact_gelu), activation="gelu_new")
-    repeated = set_global(arithmetic, "_rows", _repeated_rows)
+    repeated = set_everywhere("table_rows", _repeated_rows)
     yield wrong("positions repeat after 128", repeated, max_positions=200)
     yield wrong("mask by length", set_global(attention, "mask_rows", _mask_by_length), ALL, BOTH)
     one_text = set_global(LOWER, "_output_shape", lambda *_: (1, 3))
@@ -283,7 +284,7 @@ def _stored_corruptions(
     yield LoweringCorruption(
         "biases folded away", ("outputs", "equivalence"), zeroed, FLOAT_ONLY, only=True
     )
-    per_tensor = set_global(arithmetic, "quantize_rows", _per_tensor)
+    per_tensor = set_global(mixed, "quantize_rows", _per_tensor)
     yield LoweringCorruption("one step a tensor", audit, per_tensor, ("int8",), BOTH)
     yield LoweringCorruption("int8 rounded down", audit, _round_both, ("int8",), only=True)
     down = set_global(fp16, "round_to_fp16", _fp16_rounded_down)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from exporter.targets.onnx import arithmetic
-from exporter.targets.onnx.arithmetic import FloatArithmetic, Int8Arithmetic, Operand
+from exporter.targets.onnx import arithmetic, levels, mixed
+from exporter.targets.onnx.arithmetic import FloatArithmetic, Operand
 from exporter.targets.onnx.attention import BasicAttention, FusedAttention
 from exporter.targets.onnx.graph import GraphBuilder
+from exporter.targets.onnx.mixed import MixedArithmetic
 
 Patch = Callable[[pytest.MonkeyPatch], None]
 #: (operator, inputs, attributes of the node and of the call) -> (operator, inputs).
@@ -53,6 +54,17 @@ def set_global(module: Any, name: str, value: Any) -> Patch:
     return lambda monkeypatch: monkeypatch.setattr(module, name, value)
 
 
+def set_everywhere(name: str, value: Any) -> Patch:
+    """Replace a function of ``arithmetic``, also where other modules of the target import it."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (arithmetic, levels, mixed):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, value)
+
+    return patch
+
+
 def epsilon_of(norm: str) -> Patch:
     """1e-5 instead of 1e-12 in one LayerNorm."""
     right = LOWER._norm
@@ -71,7 +83,7 @@ def change_linear(
     """Change what goes into the groups of a layer, or what comes out."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        for kind in (FloatArithmetic, Int8Arithmetic):
+        for kind in (FloatArithmetic, MixedArithmetic):
 
             def linear(
                 self: Any, name: str, blocks: Sequence[Operand], right: Any = kind.linear
@@ -91,7 +103,7 @@ def change_residual_linear(
     """Change the blocks and the residual that go into the second layer of a part."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        for kind in (FloatArithmetic, Int8Arithmetic):
+        for kind in (FloatArithmetic, MixedArithmetic):
 
             def residual_linear(
                 self: Any,
@@ -143,4 +155,4 @@ def change_stored(function: str, layer: str, change: Callable[[Any], Any]) -> Pa
         stored, values = right(weights, name, group, groups)
         return stored, change(values) if name == layer else values
 
-    return set_global(arithmetic, function, wrong)
+    return set_everywhere(function, wrong)

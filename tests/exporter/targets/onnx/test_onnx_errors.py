@@ -11,7 +11,7 @@ from small_models import MAX_POSITIONS, VOCABULARY, make_batch, small_model, wri
 
 from exporter.errors import UserError
 from exporter.targets.base import Array
-from exporter.targets.onnx import PRECISIONS, TARGET
+from exporter.targets.onnx import TARGET, USUAL_PRECISIONS
 from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.session import OnnxSession
 
@@ -106,7 +106,7 @@ def test_too_long(session: OnnxSession) -> None:
         session.run(make_batch(1, MAX_POSITIONS + 1))
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", USUAL_PRECISIONS)
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -14,11 +14,11 @@ from exporter.errors import UserError
 from exporter.model.config import TASKS, Task
 from exporter.planning import choose_artifacts
 from exporter.targets.base import TensorSpec, find_target, target_names
-from exporter.targets.onnx import FLAVOURS, PRECISIONS, TARGET
+from exporter.targets.onnx import FLAVOURS, TARGET, USUAL_PRECISIONS
 
 pytestmark = pytest.mark.usefixtures("quick")
 
-EVERY = [(precision, flavour) for precision in PRECISIONS for flavour in FLAVOURS]
+EVERY = [(precision, flavour) for precision in USUAL_PRECISIONS for flavour in FLAVOURS]
 
 OUTPUTS: dict[Task, dict[str, tuple[int | str, ...]]] = {
     "sequence-classification": {"logits": ("batch", 3)},
@@ -45,7 +45,7 @@ def test_the_target_is_registered() -> None:
 
 
 def test_paths_are_those_of_the_hub() -> None:
-    paths = [spec.path for spec in TARGET.artifacts(PRECISIONS, FLAVOURS)]
+    paths = [spec.path for spec in TARGET.artifacts(USUAL_PRECISIONS, FLAVOURS)]
     assert paths == [
         "onnx/model.onnx",
         "onnx/model_fp16.onnx",
@@ -80,7 +80,7 @@ def test_inputs_and_outputs(task: Task, precision: str, flavour: str, tmp_path: 
         assert results[name].shape == tuple(dims.get(str(axis), axis) for axis in shape)
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", USUAL_PRECISIONS)
 @pytest.mark.parametrize("task", TASKS)
 def test_portable_files_are_standard(task: Task, precision: str, tmp_path: Path) -> None:
     model = load(tmp_path, precision, "portable", task=task)

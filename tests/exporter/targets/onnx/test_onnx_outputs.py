@@ -11,7 +11,7 @@ from exporter.model.config import FAMILIES, TASKS, Activation, Family, SourceMod
 from exporter.model.reference import reference_outputs, transformers_model
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import Array
-from exporter.targets.onnx import FLAVOURS, PRECISIONS, TARGET
+from exporter.targets.onnx import FLAVOURS, TARGET, USUAL_PRECISIONS
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -128,7 +128,7 @@ def test_int8_differs_from_fp32(tmp_path: Path) -> None:
     assert 1e-4 < difference < 0.1
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", USUAL_PRECISIONS)
 def test_every_length(precision: str, tmp_path: Path) -> None:
     """The two flavours are written differently and agree at every length of the table."""
     model = small_model(max_positions=12)

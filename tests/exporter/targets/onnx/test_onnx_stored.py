@@ -15,13 +15,13 @@ from exporter.model.random import seeded_weights
 from exporter.quantization.kept import KEPT
 from exporter.quantization.schemes.int8 import dequantized
 from exporter.targets.base import Coverage
-from exporter.targets.onnx import FLAVOURS, PRECISIONS, TARGET
+from exporter.targets.onnx import FLAVOURS, TARGET, USUAL_PRECISIONS
 from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.names import StoredName, parse
 
 pytestmark = pytest.mark.usefixtures("quick")
 
-EVERY = [(precision, flavour) for precision in PRECISIONS for flavour in FLAVOURS]
+EVERY = [(precision, flavour) for precision in USUAL_PRECISIONS for flavour in FLAVOURS]
 
 
 def stored_values(path: Path, model: SourceModel) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_stored_weights_come_back(
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", USUAL_PRECISIONS)
 def test_stored_decoder(precision: str, tied: bool, tmp_path: Path) -> None:
     model = small_model(task="masked-lm", tied_decoder=tied)
     _, path = write(model, tmp_path, precision, "optimized")

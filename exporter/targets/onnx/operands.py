@@ -1,0 +1,68 @@
+"""How the input of a product is quantized: nodes that make uint8 levels of it.
+
+What each way computes is defined by ``exporter.quantization.schemes.mixed``.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from exporter.quantization.activations import grid
+from exporter.quantization.mix import Float32
+from exporter.quantization.rounding import INT8_LIMIT, SMALLEST_SCALE
+from exporter.targets.onnx.arithmetic import Operand
+from exporter.targets.onnx.graph import GraphBuilder
+
+#: The level that stands for 0 where levels are symmetric.
+_MIDDLE = 128
+
+#: How the name of a constant ends that the inputs of a site are multiplied with.
+SMOOTHING = "/smoothing"
+
+
+def divide(graph: GraphBuilder, tensor: str, site: str, factors: Float32) -> str:
+    """The tensor [..., C] divided by ``factors`` [C]: powers of two, so that the product with
+    their reciprocals is the same to the last bit, and cheaper."""
+    reciprocals = graph.constant(f"{site}{SMOOTHING}", (1 / factors).astype(np.float32))
+    return graph.node("Mul", [tensor, reciprocals])
+
+
+def quantize_dynamically(graph: GraphBuilder, tensor: str) -> Operand:
+    """By the tensor's own range, all rows of the batch together."""
+    return Operand(*graph.quantize(tensor))
+
+
+def quantize_statically(
+    graph: GraphBuilder, layer: str, tensor: str, bounds: tuple[float, float]
+) -> Operand:
+    """By a range that is known beforehand; what lies beyond is clipped."""
+    scale, zero_point = grid(*bounds)
+    scale_name = graph.constant(f"{layer}/input_scale", scale)
+    zero_name = graph.constant(f"{layer}/input_zero_point", np.array(zero_point, np.uint8))
+    values = graph.node("QuantizeLinear", [tensor, scale_name, zero_name])
+    return Operand(values, scale_name, zero_name)
+
+
+def quantize_symmetrically(graph: GraphBuilder, tensors: Sequence[str]) -> list[Operand]:
+    """Blocks of channels by each row's largest magnitude over all of them."""
+    axis = graph.shape_constant(-1)
+    largest = [
+        graph.node("ReduceMax", [graph.node("Abs", [tensor]), axis], keepdims=1)
+        for tensor in tensors
+    ]
+    whole = largest[0] if len(largest) == 1 else graph.node("Max", largest)
+    scale = graph.node("Div", [whole, graph.constant("symmetric/limit", float(INT8_LIMIT))])
+    # A row of zeros: 0 / 0 is no number.
+    smallest = graph.constant("symmetric/smallest", float(SMALLEST_SCALE))
+    scale = graph.node("Max", [scale, smallest])
+    one = graph.constant("symmetric/one", 1.0)
+    middle = graph.constant("symmetric/middle", np.array(_MIDDLE, np.uint8))
+    return [
+        Operand(
+            graph.node("QuantizeLinear", [graph.node("Div", [tensor, scale]), one, middle]),
+            one,
+            middle,
+            scale,
+        )
+        for tensor in tensors
+    ]
