@@ -215,6 +215,7 @@ def artifact_metadata(checkpoint: Checkpoint, precision: str, flavour: str) -> d
         "flavour": flavour,
         "source": checkpoint.name,
         **({"licence": checkpoint.licence} if checkpoint.licence else {}),
+        **({} if model.mix is None else {"mix": model.mix.text()}),
         **origin_metadata(checkpoint),
         "versions": json.dumps(versions(), sort_keys=True),
     }

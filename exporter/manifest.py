@@ -89,6 +89,27 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True)
+class ChoiceRecord:
+    """How a search chose the methods of a mixed artifact (``exporter.search``).
+
+    ``budget`` is the most that was to be lost, as a share of the examples; ``loss`` what the
+    artifact lost on ``examples`` that the search did not choose by, within ``interval`` (95 %).
+    ``goal`` is what was made small: "time" or "size". ``methods`` counts the chosen ones.
+    ``report`` is the path of the search's report in the bundle.
+    """
+
+    budget: float
+    goal: str
+    loss: float
+    interval: tuple[float, ...]
+    examples: int
+    data: str
+    data_sha256: str
+    methods: Mapping[str, int]
+    report: str
+
+
+@dataclass(frozen=True)
 class ArtifactRecord:
     """One artifact that passed its gate, with everything that was measured on it.
 
@@ -96,9 +117,11 @@ class ArtifactRecord:
     ``fingerprint`` covers all that went in: when it is unchanged, so is the artifact.
     ``backend`` names the delegate, where the target has several. ``not_run`` is "" where the checks
     ran the artifact itself, else it says what they did instead. ``command`` made it.
+    ``accuracy`` is what was measured last, ``other_accuracies`` what was measured on other data.
     ``calibration`` are the texts that static ranges of activations were taken from. ``lengths`` are
     the numbers of tokens that it takes, () where it takes all that the model does. ``facts`` are
-    what else an app has to know (``Target.facts``).
+    what else an app has to know (``Target.facts``). ``choice`` is what the search found that chose
+    the methods of a mixed artifact.
     """
 
     path: str
@@ -120,6 +143,8 @@ class ArtifactRecord:
     calibration: EvaluationRecord | None = None
     lengths: tuple[int, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    other_accuracies: tuple[Mapping[str, Any], ...] = ()
+    choice: ChoiceRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +176,17 @@ class Manifest:
     def without_artifact(self, path: str) -> "Manifest":
         """A copy without the artifact at ``path``."""
         return replace(self, artifacts=tuple(a for a in self.artifacts if a.path != path))
+
+
+def with_accuracy(artifact: ArtifactRecord, accuracy: Mapping[str, Any]) -> ArtifactRecord:
+    """A copy whose accuracy is ``accuracy``; what was found on other data is kept beside it."""
+    known = (artifact.accuracy, *artifact.other_accuracies)
+    others = tuple(
+        found
+        for found in known
+        if found is not None and found["data_sha256"] != accuracy["data_sha256"]
+    )
+    return replace(artifact, accuracy=accuracy, other_accuracies=others)
 
 
 def is_bundle(folder: Path) -> bool:

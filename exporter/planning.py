@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from exporter.calibration import needs_calibration
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
 from exporter.manifest import Manifest, changed_files
+from exporter.quantization.mix import MIXED, Mix
 from exporter.targets.base import ArtifactSpec, Target, code_hash, find_target
 
 #: Packages whose code decides what an artifact is or whether it passes; the target's own code
@@ -23,10 +24,14 @@ _SIMILAR = 0.8
 
 @dataclass(frozen=True)
 class PlannedArtifact:
-    """One artifact of a build. ``reason`` says why it is built, None: it is up to date."""
+    """One artifact of a build, made from ``checkpoint``, whose model has the mix of the artifact.
+
+    ``reason`` says why it is built, None: it is up to date.
+    """
 
     spec: ArtifactSpec
     target: Target
+    checkpoint: Checkpoint
     fingerprint: str
     reason: str | None
 
@@ -119,9 +124,22 @@ def plan_artifacts(
     old: Manifest | None,
     *,
     force: bool,
+    mixes: Mapping[str, Mix],
 ) -> tuple[PlannedArtifact, ...]:
-    """What to do with each artifact, given the manifest ``old`` of the bundle ``out``."""
-    return tuple(_plan(checkpoint, spec, target, out, old, force) for spec, target in specs)
+    """What to do with each artifact, given the manifest ``old`` of the bundle ``out``.
+
+    ``mixes`` are those of the precision ``mixed``, by target.
+    """
+    return tuple(
+        _plan(_with_mix(checkpoint, spec, mixes), spec, target, out, old, force)
+        for spec, target in specs
+    )
+
+
+def _with_mix(checkpoint: Checkpoint, spec: ArtifactSpec, mixes: Mapping[str, Mix]) -> Checkpoint:
+    if spec.precision != MIXED:
+        return checkpoint
+    return replace(checkpoint, model=replace(checkpoint.model, mix=mixes[spec.target]))
 
 
 def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Target) -> str:
@@ -135,10 +153,21 @@ def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Tar
         "max_length": checkpoint.max_length,
         "spec": [spec.target, spec.precision, spec.flavour, spec.path, spec.backend, spec.lengths],
         "calibration": _calibration_hash(checkpoint, spec, target),
+        "mix": _mix_hash(checkpoint.model.mix),
         "target": target.fingerprint(),
         "code": _code_hash(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _mix_hash(mix: Mix | None) -> str:
+    """Over methods, factors, bounds and corrected levels; "" without a mix."""
+    if mix is None:
+        return ""
+    digest = hashlib.sha256(mix.text().encode())
+    for name in sorted(mix.corrected):
+        digest.update(mix.corrected[name].levels.tobytes())
+    return digest.hexdigest()
 
 
 def _calibration_hash(checkpoint: Checkpoint, spec: ArtifactSpec, target: Target) -> str:
@@ -171,7 +200,7 @@ def _plan(
         reason = f"changed on disk: {problems[0]}"
     else:
         reason = "rebuilt as asked" if force else None
-    return PlannedArtifact(spec, target, fingerprint, reason)
+    return PlannedArtifact(spec, target, checkpoint, fingerprint, reason)
 
 
 def _code_hash() -> str:

@@ -1,4 +1,4 @@
-"""Proving and measuring again what lies in a bundle, without changing it."""
+"""Proving again what lies in a bundle, without changing it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from exporter.bundle_folder import (
-    artifact_path,
     model_record,
     origin_metadata,
     shared_file_differences,
@@ -16,13 +15,12 @@ from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, ExportError, UserError
 from exporter.manifest import ArtifactRecord, Manifest, changed_files, read_manifest
 from exporter.model.config import Task
-from exporter.prediction import find_artifact
 from exporter.progress import Progress, SilentProgress
+from exporter.quantization.mix import MIXED
 from exporter.targets.base import ArtifactSpec, find_target
-from exporter.verification.accuracy import Accuracy
-from exporter.verification.evaluation import Evaluator
 from exporter.verification.gate import prove
 from exporter.verification.report import Check, GateReport
+from exporter.verification.stored_mix import stored_mix
 
 _SILENT = SilentProgress()
 _SHARED_FILES = "shared files"
@@ -65,33 +63,6 @@ class Verification:
         }
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Accuracies of a bundle's artifacts on the same examples, and the gate's verdicts."""
-
-    data: str
-    examples: int
-    accuracies: Mapping[str, Accuracy]
-    checks: Mapping[str, Check]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every artifact keeps the accuracy that a build asks for."""
-        return all(check.passed for check in self.checks.values())
-
-    def as_dict(self) -> dict[str, Any]:
-        """The document that ``evaluate --json`` prints."""
-        return {
-            "data": self.data,
-            "examples": self.examples,
-            "passed": self.passed,
-            "artifacts": {
-                path: {**accuracy.as_dict(), "check": asdict(self.checks[path])}
-                for path, accuracy in self.accuracies.items()
-            },
-        }
-
-
 def verify(
     bundle: Path,
     *,
@@ -129,45 +100,6 @@ def verify(
             bundle, record, source_model, calibration_data, progress
         )
     return Verification(bundle, reports, missing)
-
-
-def evaluate(
-    bundle: Path,
-    data: Path,
-    *,
-    limit: int | None = None,
-    artifact: str | None = None,
-    source: str | None = None,
-    batch_size: int | None = None,
-    progress: Progress = _SILENT,
-) -> Evaluation:
-    """Measure the accuracy of every artifact (or of ``artifact``) on labelled ``data``.
-
-    The reference is the PyTorch fp32 encoder of ``source``, by default the model that the
-    manifest names. ``batch_size`` replaces the default of each precision (see
-    ``verification.accuracy``). Raises UserError for input that cannot be used and CheckFailed for
-    outputs that are not finite.
-    """
-    manifest = read_manifest(bundle)
-    chosen = manifest.artifacts
-    if artifact is not None or not chosen:
-        chosen = (find_artifact(manifest, artifact),)
-    checkpoint = load_source(manifest, source, progress)
-    with progress.step(f"read {data}"):
-        evaluator = Evaluator.open(checkpoint, data, limit=limit)
-    with progress.step("PyTorch fp32"):
-        _ = evaluator.reference_logits
-    accuracies, checks = {}, {}
-    for record in chosen:
-        target, path = find_target(record.target), artifact_path(bundle, record)
-        session, longest = target.open(path), target.limit(path)
-        with progress.step(record.path) as detail:
-            accuracy = evaluator.measure(
-                session, record.precision, detail, batch_size=batch_size, longest=longest
-            )
-        accuracies[record.path] = accuracy
-        checks[record.path] = evaluator.check(accuracy, record.precision)
-    return Evaluation(evaluator.data.name, len(evaluator.data), accuracies, checks)
 
 
 def load_source(manifest: Manifest, source: str | None, progress: Progress) -> Checkpoint:
@@ -217,6 +149,9 @@ def _verify_artifact(
     target, path = find_target(record.target), bundle / record.path
     try:
         checkpoint = _calibrated(record, checkpoint, calibration_data)
+        if record.precision == MIXED:
+            mix = stored_mix(target, path, record.precision, checkpoint.model)
+            checkpoint = replace(checkpoint, model=replace(checkpoint.model, mix=mix))
         with progress.step(record.path) as detail:
             report, _ = prove(
                 target,

@@ -46,6 +46,9 @@ class Method:
         return {"fp32": 32, "int8": 8}.get(self.weights, 4)
 
 
+#: The precision of artifacts whose mix a search has chosen.
+MIXED = "mixed"
+
 #: Methods of linear layers, by name.
 METHODS: Mapping[str, Method] = {
     method.name: method

@@ -21,8 +21,8 @@ from exporter.quantization.tolerance import LayerTolerance
 @dataclass(frozen=True)
 class Scheme:
     """``round_weights`` gives the model on the weights' stored values, where the computation
-    stays fp32; ``reference`` the model as an artifact of this scheme computes it;
-    ``weight_bits`` the width of the stored matrices.
+    stays fp32, and else the equivalent model that is quantized; ``reference`` the model as an
+    artifact of this scheme computes it; ``weight_bits`` the width of the stored matrices.
 
     ``layer_tolerance`` bounds the difference between an artifact and ``reference``, layer by
     layer. ``output_tolerance`` bounds the relative difference between its outputs and fp32, end to

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from exporter.model.config import SourceModel
+from exporter.quantization.equalization import equalize_values
 from exporter.quantization.kept import KEPT
 from exporter.quantization.reference import Reference
 from exporter.quantization.rounding import BLOCK, quantize_blocks
@@ -45,4 +46,12 @@ _OUTPUT_TOLERANCE = 0.6
 
 #: Layers are compared as those of int8: healthy ones differ by at most 3e-7 in the typical token
 #: and 8e-4 over a case.
-SCHEME = Scheme("int4", 4, lambda model: model, _reference, INT8.layer_tolerance, _OUTPUT_TOLERANCE)
+SCHEME = Scheme(
+    "int4",
+    4,
+    equalize_values,
+    _reference,
+    INT8.layer_tolerance,
+    _OUTPUT_TOLERANCE,
+    equalized=True,
+)

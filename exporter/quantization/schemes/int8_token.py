@@ -8,6 +8,7 @@ tables and what stays fp32 are those of ``int8``.
 from exporter.model.config import SourceModel
 from exporter.model.encoder import build_module
 from exporter.quantization.activations import quantize_inputs
+from exporter.quantization.equalization import equalize_values
 from exporter.quantization.reference import Reference
 from exporter.quantization.schemes import Scheme
 from exporter.quantization.schemes.int8 import SCHEME as INT8
@@ -28,5 +29,11 @@ def _reference(model: SourceModel) -> Reference:
 #: The tolerances of ``int8``: healthy layers differ by at most 2e-7 in the typical token and 2e-3
 #: over a case.
 SCHEME = Scheme(
-    "int8_token", 8, lambda model: model, _reference, INT8.layer_tolerance, INT8.output_tolerance
+    "int8_token",
+    8,
+    equalize_values,
+    _reference,
+    INT8.layer_tolerance,
+    INT8.output_tolerance,
+    equalized=True,
 )

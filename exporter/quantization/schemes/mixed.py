@@ -13,6 +13,7 @@ from exporter.model.config import EncoderConfig, SourceModel
 from exporter.model.encoder import build_module
 from exporter.model.layers import GroupedLinear
 from exporter.quantization.activations import fake_quantize, quantize_to_bounds, replace_inputs
+from exporter.quantization.equalization import equalize_values
 from exporter.quantization.mix import METHODS, Float32, Mix, Weights, is_table, matrices
 from exporter.quantization.reference import Reference
 from exporter.quantization.rounding import (
@@ -168,7 +169,7 @@ _OUTPUT_TOLERANCE = 0.9
 SCHEME = Scheme(
     "mixed",
     4,
-    lambda model: model,
+    equalize_values,
     mixed_reference,
     _LAYER_TOLERANCE,
     _OUTPUT_TOLERANCE,

@@ -10,6 +10,7 @@ import torch
 from fake_target import FakeTarget
 from tiny_checkpoint import LABELS, WORDS, write_checkpoint
 
+import exporter.admission
 import exporter.bundle
 import exporter.inspection
 import exporter.recheck
@@ -91,7 +92,7 @@ def gate(monkeypatch):
         assert isinstance(coverage, Coverage)
         return GateReport((check,)), coverage
 
-    monkeypatch.setattr(exporter.bundle, "prove", prove)
+    monkeypatch.setattr(exporter.admission, "prove", prove)
     monkeypatch.setattr(exporter.recheck, "prove", prove)
 
 

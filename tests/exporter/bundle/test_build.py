@@ -9,6 +9,7 @@ import pytest
 from bundle_content import EVERYTHING, content
 from tiny_checkpoint import write_checkpoint
 
+import exporter.admission
 import exporter.bundle
 from exporter import planning
 from exporter.errors import UserError
@@ -243,7 +244,7 @@ def test_an_artifact_that_loses_accuracy_is_refused(build, target, labelled, mon
     # A gate that sees nothing: accuracy alone must refuse.
     passed = GateReport((Check("outputs", True, "not looked at", {}),))
     monkeypatch.setattr(
-        exporter.bundle, "prove", lambda *_, **__: (passed, Coverage({}, {}, {}, ()))
+        exporter.admission, "prove", lambda *_, **__: (passed, Coverage({}, {}, {}, ()))
     )
     target.wrong["int8"] = 0.5
     result = build(eval_data=labelled)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from bundle_content import EVERYTHING, content
 
+import exporter.admission
 import exporter.bundle
 from exporter import filesystem
 from exporter.errors import UserError
@@ -52,7 +53,7 @@ def test_a_crash_between_moving_the_files_and_the_manifest_is_healed(
     build()
     target.code = "2"
     with monkeypatch.context() as patch:
-        patch.setattr(exporter.bundle, "artifact_record", lambda *_: 1 / 0)
+        patch.setattr(exporter.admission, "artifact_record", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             build()
     target.written.clear()

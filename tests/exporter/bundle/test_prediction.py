@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny_checkpoint import write_checkpoint
 
+import exporter.admission
 import exporter.bundle
 from exporter.checkpoint import load
 from exporter.errors import UserError
@@ -24,7 +25,7 @@ def bundle_of(target, tmp_path, monkeypatch):
     """Builds a bundle of a task; returns its folder and a function for the reference outputs."""
     report = GateReport((Check("none", True, "", {}),))
     monkeypatch.setattr(
-        exporter.bundle, "prove", lambda *_, **__: (report, Coverage({}, {}, {}, ()))
+        exporter.admission, "prove", lambda *_, **__: (report, Coverage({}, {}, {}, ()))
     )
 
     def make(task, labels=None):

@@ -1,0 +1,92 @@
+"""The part of a build that chooses how each layer of a mixed artifact is computed and stored."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.checkpoint import Checkpoint
+from exporter.errors import UserError
+from exporter.manifest import ChoiceRecord
+from exporter.progress import Progress
+from exporter.quantization.mix import MIXED, Mix
+from exporter.targets.base import ArtifactSpec, Target, find_target
+from exporter.verification.evaluation import Evaluator
+
+#: Why a dry run cannot say whether a mixed artifact is up to date.
+SEARCHED = "a search chooses how its layers are computed"
+
+#: Where a bundle keeps the searches' reports, a folder for each target.
+FOLDER = "search"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a mixed artifact may lose, and what it is to be within that.
+
+    ``points`` are percentage points of accuracy. The artifact is to be fast, or with ``smallest``
+    small. ``minutes`` bound the search of each target.
+    """
+
+    points: float
+    smallest: bool = False
+    minutes: float = 30.0
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a search chose for a target, and what the manifest says of it."""
+
+    mix: Mix
+    record: ChoiceRecord
+
+
+def budget_precisions(
+    precisions: Sequence[str], targets: Sequence[str], eval_data: Path | None
+) -> tuple[str, ...]:
+    """``precisions`` with the one that a budget asks for.
+
+    UserError without labelled data, and for targets that have no mixes.
+    """
+    if eval_data is None:
+        raise UserError(
+            "A budget is kept on labelled data, and none is given.",
+            "Name a file of texts and labels with --eval-data TSV.",
+        )
+    for name in targets:
+        if not find_target(name).methods:
+            raise UserError(
+                f"--budget chooses methods layer by layer, which {name} does not have.",
+                f"Leave {name} out, or build it in a call of its own, with --precision.",
+            )
+    return (*(name for name in precisions if name != MIXED), MIXED)
+
+
+def check_budget(specs: Sequence[tuple[ArtifactSpec, Target]], budget: Budget | None) -> None:
+    """UserError for a mixed artifact without a budget, and for a budget that is none."""
+    if budget is None:
+        if any(spec.precision == MIXED for spec, _ in specs):
+            raise UserError(
+                "The precision 'mixed' is chosen within a budget, and none is given.",
+                "Say how many points of accuracy it may lose: --budget 0.5 --eval-data TSV",
+            )
+    elif not 0 < budget.points < 100:
+        raise UserError(
+            f"A budget of {budget.points:g} points is none.",
+            "Give a number of percentage points between 0 and 100, such as --budget 0.5.",
+        )
+
+
+def choose_mixes(
+    checkpoint: Checkpoint,
+    specs: Sequence[tuple[ArtifactSpec, Target]],
+    evaluator: Evaluator,
+    calibration_data: Path | None,
+    budget: Budget,
+    out: Path,
+    progress: Progress,
+) -> Mapping[str, Chosen]:
+    """What a search chooses for every target with a mixed artifact, by the target's name.
+
+    Raises UserError for too few examples, CheckFailed where nothing keeps the budget.
+    """
+    raise NotImplementedError
