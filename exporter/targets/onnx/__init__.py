@@ -14,6 +14,7 @@ import exporter
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.mix import TABLE_METHODS
 from exporter.targets.base import (
+    Array,
     ArtifactSpec,
     Coverage,
     StoredTensor,
@@ -22,6 +23,7 @@ from exporter.targets.base import (
     code_hash,
 )
 from exporter.targets.onnx import stored
+from exporter.targets.onnx.coverage import coverage
 from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.lower import lower, stored_model
 from exporter.targets.onnx.mixed import LINEAR_METHODS
@@ -97,6 +99,12 @@ class OnnxTarget(Target):
         model = stored.read(path, weights=False)
         return {entry.key: entry.value for entry in model.metadata_props}
 
+    def mix_text(self, path: Path) -> str | None:
+        return self.metadata(path).get("mix")
+
+    def smoothing(self, path: Path) -> dict[str, Array]:
+        return stored.smoothing(stored.read(path))
+
     def lengths(self, path: Path) -> tuple[int, ...]:
         del path
         return ()
@@ -113,7 +121,7 @@ class OnnxTarget(Target):
     def coverage(
         self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
     ) -> Coverage:
-        return stored.coverage(stored.read(path), precision, config, task, labels)
+        return coverage(stored.read(path), precision, config, task, labels)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         return stored.files(path)

@@ -39,6 +39,10 @@ LINEAR_METHODS = (
 )
 
 
+#: What the precision int4 is: linear layers, tables, and layers whose rows are no whole blocks.
+INT4 = ("int4_tensor", "int8", "int8_tensor")
+
+
 def artifact_mix(model: SourceModel, precision: str) -> Mix | None:
     """By which methods an artifact of ``precision`` is stored and computed; None: all in float.
 
@@ -48,7 +52,7 @@ def artifact_mix(model: SourceModel, precision: str) -> Mix | None:
         case "int8":
             return uniform_mix(model.config, model.task, "int8_tensor", "int8")
         case "int4":
-            return uniform_mix(model.config, model.task, "int4_tensor", "int8", "int8_tensor")
+            return uniform_mix(model.config, model.task, *INT4)
         case "mixed":
             mix = mix_of(model)
             check_mix(mix, model.config, model.task, LINEAR_METHODS)

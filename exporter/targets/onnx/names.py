@@ -1,8 +1,9 @@
 """How the weights of the source are called inside an ONNX graph, and how they are read back.
 
 A weight is stored under its canonical name, with ``/group_N`` (counted from 0) where a grouped
-layer is cut into its groups, and ``/int8`` or ``/scale`` where it is quantized. Nothing else in a
-graph starts with the name of a part of the model.
+layer is cut into its groups, and the name of a part where it is quantized: levels are ``/int8``,
+``/int4`` or ``/packed`` (two of four bits in a byte), and what they are worth is ``/scale`` and
+``/multiplier`` (of a block). Nothing else in a graph has a name that ends in one of these.
 """
 
 import re
@@ -10,8 +11,12 @@ from dataclasses import dataclass
 
 _WEIGHT = re.compile(
     r"(?P<name>(?:embeddings|layers|head)\.[a-z0-9_.]+\.(?:weight|bias))"
-    r"(?:/group_(?P<group>\d+))?(?:/(?P<part>int8|scale))?"
+    r"(?:/group_(?P<group>\d+))?(?:/(?P<part>int8|int4|packed|scale|multiplier))?"
 )
+
+
+#: Parts that say what levels are worth.
+WORTH = ("scale", "multiplier")
 
 
 @dataclass(frozen=True)

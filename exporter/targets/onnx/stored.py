@@ -1,7 +1,7 @@
-"""Reads an ONNX file back: its weights under the source's names, its structure, its coverage."""
+"""Reads an ONNX file back: its weights under the source's names, and its structure."""
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,21 +10,27 @@ import onnx
 from onnx import TensorProto, external_data_helper, numpy_helper
 
 from exporter.errors import REBUILD, UserError
-from exporter.model.config import EncoderConfig, Task
-from exporter.model.weights import weight_shapes
-from exporter.quantization.kept import KEPT
-from exporter.quantization.schemes import find_scheme
-from exporter.targets.base import Array, Coverage, StoredTensor
-from exporter.targets.onnx.names import StoredName, parse
+from exporter.quantization.rounding import Rounded
+from exporter.targets.base import Array, StoredTensor
+from exporter.targets.onnx.levels import unpack_halves
+from exporter.targets.onnx.names import WORTH, StoredName, parse
+from exporter.targets.onnx.operands import SMOOTHING
 
-_BITS = {TensorProto.FLOAT: 32, TensorProto.FLOAT16: 16, TensorProto.INT8: 8}
-_TYPES = {32: "float32", 16: "float16", 8: "int8"}
+_BITS = {
+    TensorProto.FLOAT: 32,
+    TensorProto.FLOAT16: 16,
+    TensorProto.INT8: 8,
+    TensorProto.INT4: 4,
+}
 
-#: Products of a matrix and activations. In an int8 artifact none may read a float matrix.
-_FLOAT_PRODUCTS = ("Gemm", "MatMul")
-_INT8_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger")
-#: What else may read an int8 matrix: lookups in embedding tables, and the tied decoder.
-_INT8_READERS = (*_INT8_PRODUCTS, "Gather", "Slice", "Transpose")
+#: Products of a matrix and activations, in fp32 and of integers.
+FLOAT_PRODUCTS = ("Gemm", "MatMul")
+INTEGER_PRODUCTS = ("MatMulIntegerToFloat", "MatMulInteger")
+
+#: What is looked through on the way from a constant to its reader.
+_TURNING = ("Cast", "Transpose")
+#: The same where it makes int8 levels of int4 ones (``exporter.targets.onnx.levels``).
+_WIDENING = (*_TURNING, "Reshape", "Mul", "Split")
 
 
 def read(path: Path, weights: bool = True) -> onnx.ModelProto:
@@ -105,105 +111,74 @@ def _joined(
 def _piece(
     group: int, tensors: Mapping[tuple[int, str], TensorProto], transposed: bool
 ) -> tuple[Array, Array, int]:
-    """Values [rows, columns] (or [size]), step [rows, 1] (or [size]) and bits of one group."""
-    if (group, "int8") in tensors:
-        levels = numpy_helper.to_array(tensors[group, "int8"]).astype(np.float32)
-        scale = numpy_helper.to_array(tensors[group, "scale"])[:, None]
+    """Values [rows, columns] (or [size]), their steps (broadcastable) and bits of one group."""
+    stored = {
+        part: numpy_helper.to_array(tensor) for (g, part), tensor in tensors.items() if g == group
+    }
+    if "int8" in stored:
+        levels = stored["int8"].astype(np.float32)
+        scale = stored["scale"][:, None]
         return (levels.T if transposed else levels) * scale, scale, 8
-    tensor = tensors[group, ""]
-    values = numpy_helper.to_array(tensor).astype(np.float32)
+    if "int4" in stored or "packed" in stored:
+        rounded = _int4(stored)
+        return rounded.values(), rounded.step, 4
+    values = stored[""].astype(np.float32)
     values = values.T if transposed else values
-    return values, np.zeros((len(values),) + (1,) * (values.ndim - 1), np.float32), _bits(tensor)
+    step = np.zeros((len(values),) + (1,) * (values.ndim - 1), np.float32)
+    return values, step, bits(tensors[group, ""], "")
 
 
-def _bits(tensor: TensorProto) -> int:
-    return _BITS.get(tensor.data_type, 0)
+def _int4(stored: Mapping[str, Array]) -> Rounded:
+    """A matrix of two levels, or a table, from its parts."""
+    scale = stored["scale"].astype(np.float32)
+    if "packed" in stored:
+        return Rounded(unpack_halves(stored["packed"]), 4, scale)
+    multiplier = stored["multiplier"].astype(np.uint8) + np.uint8(1)
+    return Rounded(stored["int4"].astype(np.int8), 4, scale[:, None], multiplier)
+
+
+def bits(tensor: TensorProto, part: str) -> int:
+    """Width of the stored numbers; 0: a type that no scheme has."""
+    packed = part == "packed" and tensor.data_type == TensorProto.UINT8
+    return 4 if packed else _BITS.get(tensor.data_type, 0)
+
+
+def smoothing(model: onnx.ModelProto) -> dict[str, Array]:
+    """What inputs are divided by before they are quantized: [C] by site."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    found = {}
+    for node in model.graph.node:
+        for name in node.input if node.op_type == "Mul" else ():
+            if name in constants and name.endswith(SMOOTHING):
+                found[name.removesuffix(SMOOTHING)] = 1 / numpy_helper.to_array(constants[name])
+    return found
 
 
 def _transposed(model: onnx.ModelProto) -> set[str]:
     """Names of the weights that products read as [inputs, outputs]."""
     names = set()
-    for operator, name, flipped in _reads(model):
-        if operator in (*_FLOAT_PRODUCTS, *_INT8_PRODUCTS) and not flipped:
+    for operator, name, flipped in reads(model):
+        if operator in (*FLOAT_PRODUCTS, *INTEGER_PRODUCTS) and not flipped:
             names.add(name.name)
     return names
 
 
-def _reads(model: onnx.ModelProto) -> Iterator[tuple[str, StoredName, bool]]:
+def reads(model: onnx.ModelProto) -> Iterator[tuple[str, StoredName, bool]]:
     """(operator, weight, whether it is transposed on the way) for every use of a weight.
 
-    Casts and transpositions of a constant are looked through.
+    Casts and transpositions of a constant are looked through, and what widens int4 levels.
     """
     sources: dict[str, tuple[str, bool]] = {}
     for node in model.graph.node:
-        if node.op_type in ("Cast", "Transpose") and len(node.input) == 1:
-            origin, flipped = sources.get(node.input[0], (node.input[0], False))
-            sources[node.output[0]] = (origin, flipped != (node.op_type == "Transpose"))
-    for node in model.graph.node:
+        found = [(text, *sources.get(text, (text, False))) for text in node.input]
+        first = parse(found[0][1]) if found else None
+        if first is not None and node.op_type in (_WIDENING if first.part == "int4" else _TURNING):
+            origin, flipped = found[0][1:]
+            turned = flipped != (node.op_type == "Transpose")
+            sources.update(dict.fromkeys(node.output, (origin, turned)))
+            continue
         flag = any(a.name == "transB" and a.i for a in node.attribute)
-        for text in node.input:
-            origin, flipped = sources.get(text, (text, False))
+        for _, origin, flipped in found:
             name = parse(origin)
-            if name is not None and name.part != "scale" and node.op_type != "Cast":
+            if name is not None and name.part not in WORTH:
                 yield node.op_type, name, flipped != flag
-
-
-def coverage(
-    model: onnx.ModelProto, precision: str, config: EncoderConfig, task: Task, labels: int
-) -> Coverage:
-    """Stored types and operators, and where they break the promise of ``precision``."""
-    promised = find_scheme(precision).weight_bits
-    expected = weight_shapes(config, task, labels)
-    kept: dict[str, str] = {}
-    violations: list[str] = []
-    widths: dict[str, set[int]] = defaultdict(set)
-    for tensor in model.graph.initializer:
-        stored = parse(tensor.name)
-        if stored is not None and stored.part != "scale":
-            widths[stored.name].add(_bits(tensor) or 64)
-    # The widest group counts: one group left wide is a weight left wide.
-    bits = {name: max(found) for name, found in widths.items()}
-    for name, width in bits.items():
-        if name not in expected:
-            violations.append(f"{name} is no weight of the model")
-        elif (narrow := min(widths[name])) < promised:
-            violations.append(
-                f"{name} is stored with only {narrow} bits, {precision} promises {promised}"
-            )
-        elif width > promised:
-            reason = None if width not in _TYPES else _reason(name, len(expected[name]))
-            if reason is None:
-                violations.append(
-                    f"{name} is stored with {width} bits, {precision} promises {promised}"
-                )
-            else:
-                kept[name] = reason
-    if precision == "int8":
-        violations += _float_products(model)
-    operators = Counter(
-        f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        for node in model.graph.node
-    )
-    return Coverage(
-        {name: _TYPES.get(width, "other") for name, width in sorted(bits.items())},
-        dict(sorted(operators.items())),
-        kept,
-        tuple(violations),
-    )
-
-
-def _float_products(model: onnx.ModelProto) -> Iterator[str]:
-    """Matrices that an int8 artifact multiplies in fp32, or dequantizes in order to do so."""
-    for operator, stored, _ in _reads(model):
-        matrix = stored.name.endswith(".weight") and stored.name not in KEPT
-        if matrix and (
-            operator in _FLOAT_PRODUCTS or (stored.part and operator not in _INT8_READERS)
-        ):
-            yield f"{stored.name} is multiplied in fp32 ({operator})"
-
-
-def _reason(name: str, dimensions: int) -> str | None:
-    """Why a weight may stay wider than the scheme's type; None: it may not."""
-    if dimensions == 1:
-        return "a vector (bias or LayerNorm): a thousandth of the size"
-    return KEPT.get(name)
