@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import exporter
+from exporter.argument_parts import add_command, comma_counts, comma_names, positive_count
+from exporter.bundle_arguments import add_bundle_commands
 from exporter.model.config import TASKS
 
 _EPILOG = """\
@@ -55,41 +56,6 @@ flavours:
   logits      no label and no probabilities
 """
 
-_VERIFY_EXAMPLES = """\
-examples:
-  squeezebert-export verify out/intents
-  squeezebert-export verify out/mine --source ./my-model
-  squeezebert-export verify out/mine --calibration-data train.tsv
-
-exit codes: 0 all is proved, 1 a proof failed, 2 an input is missing or cannot be used
-"""
-
-_EVALUATE_EXAMPLES = """\
-examples:
-  squeezebert-export evaluate out/intents --data clinc_test.tsv.gz
-  squeezebert-export evaluate out/intents --data clinc_test.tsv.gz --limit 500 \\
-      --artifact onnx/model_int8.onnx
-
-int8 artifacts run one example at a time, as on a phone: in ONNX their activations take their range
-from the whole batch, so that an example's answer would depend on its neighbours.
-"""
-
-_PREDICT_EXAMPLES = """\
-examples:
-  squeezebert-export predict out/intents --text "wake me at six"
-  squeezebert-export predict out/mnli --text "A man sleeps." --text-pair "Nobody is awake."
-  squeezebert-export predict out/qa --text "Who wrote it?" --text-pair "Ann wrote the book."
-  squeezebert-export predict out/mlm --text "Paris is the [MASK] of France."
-  squeezebert-export predict out/mnli/coreml/model_fp16.mlpackage --text "wake me at six"
-  squeezebert-export predict model_int8.mlpackage --tokenizer ./my-model --text "wake me at six"
-"""
-
-_INSPECT_EXAMPLES = """\
-examples:
-  squeezebert-export inspect out/intents
-  squeezebert-export inspect out/intents/onnx/model_int8.onnx
-"""
-
 _BASELINE_EXAMPLES = """\
 examples:
   squeezebert-export baseline random:bert-base out/stock-bert
@@ -112,7 +78,7 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=exporter.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    build = _command(
+    build = add_command(
         commands,
         "build",
         "export a model into a bundle, proved and measured",
@@ -122,13 +88,13 @@ def command_line() -> argparse.ArgumentParser:
     build.add_argument("out", metavar="OUT", type=Path, help="folder of the bundle")
     build.add_argument(
         "--target",
-        type=_names,
+        type=comma_names,
         default=("onnx",),
         help="onnx, executorch, coreml, with commas (default: onnx)",
     )
     build.add_argument(
         "--precision",
-        type=_names,
+        type=comma_names,
         default=(),
         help="fp32, fp16, int8, int4, of coreml also palettized6, palettized4, w8a8, with commas: "
         "of every target those that it has (default: fp32,fp16,int8 for onnx, fp32,int8 for "
@@ -136,20 +102,20 @@ def command_line() -> argparse.ArgumentParser:
     )
     build.add_argument(
         "--flavour",
-        type=_names,
+        type=comma_names,
         default=("optimized",),
         help="see below; with commas (default: optimized)",
     )
     build.add_argument(
         "--backend",
-        type=_names,
+        type=comma_names,
         default=(),
         help="of executorch: xnnpack (CPU, any phone), coreml (iPhone), vulkan (GPU), with commas "
         "(default: xnnpack)",
     )
     build.add_argument(
         "--lengths",
-        type=_counts,
+        type=comma_counts,
         default=(),
         metavar="N,N",
         help="of coreml: the numbers of tokens that its packages take (default: see below)",
@@ -162,7 +128,10 @@ def command_line() -> argparse.ArgumentParser:
         help="labelled data: an artifact that loses accuracy on it is refused",
     )
     build.add_argument(
-        "--eval-limit", type=_count, metavar="N", help="use the first N examples (default: all)"
+        "--eval-limit",
+        type=positive_count,
+        metavar="N",
+        help="use the first N examples (default: all)",
     )
     build.add_argument(
         "--calibration-data",
@@ -172,7 +141,7 @@ def command_line() -> argparse.ArgumentParser:
     )
     build.add_argument(
         "--calibration-limit",
-        type=_count,
+        type=positive_count,
         default=128,
         metavar="N",
         help="use the first N of them (default: %(default)s)",
@@ -182,59 +151,9 @@ def command_line() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="say what would be done, write nothing"
     )
 
-    verify = _command(commands, "verify", "prove again what is in a bundle", _VERIFY_EXAMPLES)
-    verify.add_argument("bundle", metavar="BUNDLE", type=Path)
-    _add_source(verify)
-    verify.add_argument(
-        "--calibration-data",
-        type=Path,
-        metavar="TSV",
-        help="the texts that w8a8 was calibrated on",
-    )
+    add_bundle_commands(commands)
 
-    evaluate = _command(
-        commands, "evaluate", "measure accuracy on labelled data", _EVALUATE_EXAMPLES
-    )
-    evaluate.add_argument("bundle", metavar="BUNDLE", type=Path)
-    evaluate.add_argument("--data", type=Path, required=True, metavar="TSV", help="labelled data")
-    evaluate.add_argument("--limit", type=_count, metavar="N", help="use the first N examples")
-    evaluate.add_argument(
-        "--artifact", metavar="PATH", help="only this one, such as onnx/model.onnx"
-    )
-    evaluate.add_argument(
-        "--batch-size",
-        type=_count,
-        metavar="N",
-        help="examples in one run (default: 16 for fp32 and fp16, otherwise 1)",
-    )
-    _add_source(evaluate)
-
-    predict = _command(commands, "predict", "run a text through it", _PREDICT_EXAMPLES)
-    predict.add_argument("bundle", metavar="BUNDLE|ARTIFACT", type=Path)
-    predict.add_argument("--text", required=True, help="the text (the question, the premise)")
-    predict.add_argument("--text-pair", help="the second text (the context, the hypothesis)")
-    predict.add_argument(
-        "--artifact", metavar="PATH", help="such as onnx/model_int8.onnx (default: the first)"
-    )
-    predict.add_argument(
-        "--tokenizer",
-        type=Path,
-        metavar="FOLDER",
-        help="of an artifact alone: the folder of the model's tokenizer",
-    )
-
-    predict.add_argument(
-        "--ranges",
-        action="store_true",
-        help="of a CoreML package: how far the values on the way are from the end of fp16",
-    )
-
-    inspect = _command(
-        commands, "inspect", "say what a bundle or an artifact holds", _INSPECT_EXAMPLES
-    )
-    inspect.add_argument("path", metavar="BUNDLE|FILE", type=Path)
-
-    baseline = _command(
+    baseline = add_command(
         commands,
         "baseline",
         "make a stock export to measure against",
@@ -244,7 +163,7 @@ def command_line() -> argparse.ArgumentParser:
     baseline.add_argument("out", metavar="OUT", type=Path, help="folder of the bundle")
     baseline.add_argument(
         "--target",
-        type=_names,
+        type=comma_names,
         default=("onnx",),
         help="onnx, executorch, or both, with commas (default: onnx)",
     )
@@ -252,56 +171,14 @@ def command_line() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: Any,
-    name: str,
-    summary: str,
-    epilog: str,
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
-    return parser
-
-
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", choices=TASKS, help="default: the checkpoint's own task")
     parser.add_argument(
         "--labels",
-        type=_names,
+        type=comma_names,
         metavar="A,B,C",
         help="names of the outputs in their order, where the checkpoint does not give them",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the weights of random:... (default: 0)"
     )
-
-
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--source",
-        metavar="MODEL",
-        help="the model that the bundle was made from (default: as the manifest names it)",
-    )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise argparse.ArgumentTypeError(f"'{text}' has an empty name")
-    return names
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(number.strip()) for number in text.split(","))
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
-    return int(text)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from exporter.arguments import command_line
 from exporter.errors import ExportError
 from exporter.filesystem import explain_os_error
 from exporter.progress import ConsoleProgress
+from exporter.rendering_evaluation import show_evaluation
 
 INTERRUPTED = 130
 _CHECK_FAILED = 1
@@ -96,7 +98,7 @@ def _verify(options: argparse.Namespace, _: list[str], errors: Console) -> int:
 
 
 def _evaluate(options: argparse.Namespace, _: list[str], errors: Console) -> int:
-    from exporter.recheck import evaluate
+    from exporter.evaluation import evaluate
 
     result = evaluate(
         options.bundle,
@@ -105,9 +107,11 @@ def _evaluate(options: argparse.Namespace, _: list[str], errors: Console) -> int
         artifact=options.artifact,
         source=options.source,
         batch_size=options.batch_size,
+        processes=options.processes or len(os.sched_getaffinity(0)),
+        save=not options.no_save,
         progress=ConsoleProgress(errors),
     )
-    _show(options, result.as_dict(), lambda console: rendering.show_evaluation(console, result))
+    _show(options, result.as_dict(), lambda console: show_evaluation(console, result))
     for path, check in result.checks.items():
         if not check.passed:
             _print(errors, f"error: {path} {check.failure}")

@@ -4,6 +4,14 @@ from collections.abc import Sequence
 
 from huggingface_hub import ModelCardData
 
+from exporter.accuracy_tables import (
+    CLASSES_HEADER,
+    class_rows,
+    classes_note,
+    divergences,
+    mcnemar_result,
+    points_lost,
+)
 from exporter.manifest import ArtifactRecord, Manifest
 from exporter.model_card_usage import PIPELINE_TAGS, usage
 
@@ -113,29 +121,58 @@ def _checks(artifact: ArtifactRecord) -> str:
 
 
 def _accuracy(manifest: Manifest) -> str:
-    measured = [a for a in manifest.artifacts if a.accuracy is not None]
+    measured = [
+        (f"`{artifact.path}`", found)
+        for artifact in manifest.artifacts
+        for found in (artifact.accuracy, *artifact.other_accuracies)
+        if found is not None
+    ]
     if not measured:
         return ""
-    header = ["file", "data", "accuracy (95 % interval)", "PyTorch fp32", "agreement"]
+    header = [
+        "file",
+        "data",
+        "accuracy (95 % interval)",
+        "PyTorch fp32",
+        "agreement",
+        "points lost (95 % interval)",
+        "McNemar p (right alone: PyTorch : file)",
+        "divergence (mean, largest)",
+    ]
     rows = []
-    for artifact in measured:
-        found = artifact.accuracy or {}
+    for name, found in measured:
         low, high = found["interval"]
         rows.append(
             [
-                f"`{artifact.path}`",
+                name,
                 f"{found['data']}, {found['examples']} examples",
                 f"{found['accuracy']:.2%} ({low:.2%} to {high:.2%})",
                 f"{found['reference_accuracy']:.2%}",
                 f"{found['agreement']:.2%}",
+                points_lost(found),
+                mcnemar_result(found),
+                divergences(found),
             ]
         )
-    majority = (measured[0].accuracy or {})["majority"]
+    majorities = {found["data"]: found["majority"] for _, found in measured}
+    frequent = ", ".join(f"{share:.2%} on {data}" for data, share in majorities.items())
     note = (
-        f"Always answering the most frequent label scores {majority:.2%}. Agreement: share of the "
-        "examples with the same answer as PyTorch in fp32."
+        f"Always answering the most frequent label scores {frequent}. Agreement: share of the "
+        "examples with the same answer as PyTorch in fp32. Points lost: accuracy of PyTorch minus "
+        "the file's. Divergence: Kullback-Leibler, of the file's probabilities from PyTorch's, in "
+        "nats."
     )
-    return "\n\n".join(["## Accuracy", _table(header, rows), note])
+    return "\n\n".join(["## Accuracy", _table(header, rows), note, *_classes(manifest)])
+
+
+def _classes(manifest: Manifest) -> list[str]:
+    """The labels, as each file answers them; older manifests do not have them."""
+    found = [(f"`{a.path}`", a.accuracy) for a in manifest.artifacts if a.accuracy is not None]
+    rows = [row for name, accuracy in found for row in class_rows(name, accuracy)]
+    if not rows:
+        return []
+    note = classes_note([accuracy for _, accuracy in found])
+    return [_table(CLASSES_HEADER, rows), *([note] if note else [])]
 
 
 def _provenance(manifest: Manifest) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:  # these import torch, which takes seconds: not needed to draw
     from exporter.bundle import BuildResult
     from exporter.prediction import Prediction
-    from exporter.recheck import Evaluation, Verification
+    from exporter.recheck import Verification
 
 _MEGABYTE = 1e6
 
@@ -20,8 +20,8 @@ def show_build(console: Console, result: "BuildResult") -> None:
     """The bundle's artifacts, or what a dry run would build."""
     if not (result.built or result.kept or result.refused):
         for path, reason in result.planned.items():
-            _line(console, f"{path}: {reason}")
-        _line(console, f"Nothing was written to {result.bundle}.")
+            draw_line(console, f"{path}: {reason}")
+        draw_line(console, f"Nothing was written to {result.bundle}.")
         return
     artifacts = result.manifest.artifacts if result.manifest else ()
     rows = [
@@ -34,11 +34,11 @@ def show_build(console: Console, result: "BuildResult") -> None:
         for artifact in artifacts
     ]
     rows.extend([path, "refused", "", ""] for path in result.refused)
-    _table(console, ["artifact", "", "size", "accuracy"], rows)
+    draw_table(console, ["artifact", "", "size", "accuracy"], rows)
     for artifact in artifacts:
         if artifact.not_run:
-            _line(console, f"{artifact.path}: {artifact.not_run}")
-    _line(console, f"Bundle: {result.bundle}")
+            draw_line(console, f"{artifact.path}: {artifact.not_run}")
+    draw_line(console, f"Bundle: {result.bundle}")
 
 
 def show_verification(console: Console, result: "Verification") -> None:
@@ -46,13 +46,13 @@ def show_verification(console: Console, result: "Verification") -> None:
     names = [check.name for report in result.reports.values() for check in report.checks]
     width = max(map(len, names), default=0)
     for path, report in result.reports.items():
-        _line(console, path)
+        draw_line(console, path)
         for check in report.checks:
             verdict = "passed" if check.passed else "FAILED"
             _finding(console, f"  {verdict}  {check.name:<{width}}  ", check.detail)
         if path in result.not_checked:
             _finding(console, "  NOT CHECKED  ", result.not_checked[path])
-    _line(console, f"{result.bundle}: {_verdict(result)}")
+    draw_line(console, f"{result.bundle}: {_verdict(result)}")
 
 
 def _verdict(result: "Verification") -> str:
@@ -65,56 +65,31 @@ def _verdict(result: "Verification") -> str:
     return "files as recorded; a stock export passes no gate, so nothing is proved"
 
 
-def show_evaluation(console: Console, result: "Evaluation") -> None:
-    """Accuracy of PyTorch and of every artifact."""
-    rows = []
-    for path, found in result.accuracies.items():
-        low, high = found.interval
-        loss_low, loss_high = found.loss_interval
-        rows.append(
-            [
-                path,
-                f"{found.accuracy:.2%} ({low * 100:.2f} to {high * 100:.2f})",
-                f"{found.loss * 100:+.2f} ({loss_low * 100:+.2f} to {loss_high * 100:+.2f})",
-                f"{found.agreement:.2%}",
-            ]
-        )
-    header = ["artifact", "accuracy (95 %)", "points lost (95 %)", "agreement"]
-    _table(console, header, rows)
-    for found in list(result.accuracies.values())[:1]:
-        _line(
-            console,
-            f"{result.examples} examples of {result.data}: PyTorch fp32 "
-            f"{found.reference_accuracy:.2%}, most frequent label {found.majority:.2%}, "
-            f"{found.truncated} examples cut to the model's length.",
-        )
-
-
 def show_prediction(console: Console, result: "Prediction") -> None:
     """The answer, in the form that fits the task."""
     answer = result.answer
     match result.task:
         case "sequence-classification":
             for item in answer["labels"][:10]:
-                _line(console, f"{item['probability']:8.2%}  {item['label']}")
+                draw_line(console, f"{item['probability']:8.2%}  {item['label']}")
         case "token-classification":
             for item in answer["tokens"]:
-                _line(console, f"{item['probability']:8.2%}  {item['label']}  {item['token']}")
+                draw_line(console, f"{item['probability']:8.2%}  {item['label']}  {item['token']}")
         case "question-answering":
             place = f"characters {answer['start']} to {answer['end']}"
-            _line(console, f"{answer['score']:8.2%}  {answer['text']}  ({place})")
+            draw_line(console, f"{answer['score']:8.2%}  {answer['text']}  ({place})")
         case "masked-lm":
             for mask in answer["masks"]:
                 for item in mask["pieces"]:
-                    _line(console, f"{item['probability']:8.2%}  {item['piece']}")
+                    draw_line(console, f"{item['probability']:8.2%}  {item['piece']}")
         case _:
             values = ", ".join(f"{value:.4f}" for value in answer["first_values"])
-            _line(console, f"{answer['size']} values, norm {answer['norm']:.4f}: {values}, ...")
-    _line(console, f"{result.tokens} tokens, {result.artifact}")
+            draw_line(console, f"{answer['size']} values, norm {answer['norm']:.4f}: {values}, ...")
+    draw_line(console, f"{result.tokens} tokens, {result.artifact}")
     if result.ranges is not None:
         from exporter.targets.coreml.interpreter import render_ranges
 
-        _line(console, render_ranges(result.ranges))
+        draw_line(console, render_ranges(result.ranges))
 
 
 def show_inspection(console: Console, found: Mapping[str, Any]) -> None:
@@ -123,20 +98,20 @@ def show_inspection(console: Console, found: Mapping[str, Any]) -> None:
         _show_artifact(console, found)
         return
     model = found["model"]
-    _line(
+    draw_line(
         console,
         f"{model['architecture']} from {model['source']}"
         f"{'' if model['trained'] else ' (random weights)'}, recipe {found['recipe']}",
     )
     groups = ", ".join(f"{name} {count}" for name, count in model["groups"].items())
-    _line(
+    draw_line(
         console,
         f"{model['layers']} layers, {model['hidden_size']} channels, {model['heads']} heads; "
         f"groups: {groups}; {model['parameters'] / 1e6:.2f} million parameters; "
         f"at most {model['max_length']} tokens",
     )
     if found["labels"]:
-        _line(console, f"{len(found['labels'])} labels: {_some(found['labels'])}")
+        draw_line(console, f"{len(found['labels'])} labels: {_some(found['labels'])}")
     rows = [
         [
             artifact["path"],
@@ -148,27 +123,27 @@ def show_inspection(console: Console, found: Mapping[str, Any]) -> None:
         ]
         for artifact in found["artifacts"]
     ]
-    _table(console, ["artifact", "flavour", "precision", "size", "sha256", "accuracy"], rows)
+    draw_table(console, ["artifact", "flavour", "precision", "size", "sha256", "accuracy"], rows)
     for artifact in found["artifacts"]:
         for check in artifact["verification"]["checks"]:
             verdict = "passed" if check["passed"] else "FAILED"
-            _line(console, f"{artifact['path']}, {check['name']}: {verdict}, {check['detail']}")
+            draw_line(console, f"{artifact['path']}, {check['name']}: {verdict}, {check['detail']}")
     for problem in found.get("changed", ()):
-        _line(console, f"changed since it was built: {problem}")
+        draw_line(console, f"changed since it was built: {problem}")
 
 
 def _show_artifact(console: Console, found: Mapping[str, Any]) -> None:
     megabytes = found["bytes"] / _MEGABYTE
     about = f"{found['target']}, {megabytes:.1f} MB, {found['sha256'][:12]}"
-    _line(console, f"{found['path']}: {about}")
+    draw_line(console, f"{found['path']}: {about}")
     for kind in ("inputs", "outputs"):
         for tensor in found[kind]:
             shape = ", ".join(map(str, tensor["shape"]))
             sizes = {"string": "", "dictionary": f" of {shape} labels"}
             size = sizes.get(tensor["dtype"], f" [{shape}]")
-            _line(console, f"{kind[:-1]} {tensor['name']}: {tensor['dtype']}{size}")
+            draw_line(console, f"{kind[:-1]} {tensor['name']}: {tensor['dtype']}{size}")
     for key, value in sorted(found["metadata"].items()):
-        _line(console, f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
+        draw_line(console, f"{key}: {value if len(value) <= 200 else value[:200] + '...'}")
 
 
 def _state(path: str, result: "BuildResult") -> str:
@@ -182,7 +157,8 @@ def _some(names: Sequence[str], shown: int = 6) -> str:
     return ", ".join(names[:shown]) + rest
 
 
-def _table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def draw_table(console: Console, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns under their names; the first one is never folded."""
     table = Table(box=None, pad_edge=False)
     for index, name in enumerate(header):
         # A path that is folded cannot be copied; the other columns give way.
@@ -200,8 +176,9 @@ def _finding(console: Console, label: str, text: str) -> None:
     lines = textwrap.wrap(
         text, width, initial_indent=label, subsequent_indent=indent, break_on_hyphens=False
     )
-    _line(console, "\n".join(lines) or label.rstrip())
+    draw_line(console, "\n".join(lines) or label.rstrip())
 
 
-def _line(console: Console, text: str) -> None:
+def draw_line(console: Console, text: str) -> None:
+    """``text`` as it is, however long."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)

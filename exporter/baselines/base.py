@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
 from exporter.progress import Progress
-from exporter.targets.base import Array, TensorSpec
+from exporter.targets.base import Array, Session, TensorSpec
 
 _MODULE_PREFIX = "stock_"
 
@@ -83,3 +83,13 @@ def stock_artifacts(
     stock = importlib.import_module(f"{__package__}.{_MODULE_PREFIX}{target}")
     artifacts: tuple[StockArtifact, ...] = stock.stock_artifacts(module, checkpoint, out, progress)
     return artifacts
+
+
+def open_stock(target: str, path: Path) -> Session:
+    """A stock artifact that lies in a bundle, opened to run on one thread.
+
+    Its runtime's ordinary session, chosen without the metadata that only this project writes.
+    """
+    stock = importlib.import_module(f"{__package__}.{_MODULE_PREFIX}{target}")
+    session: Session = stock.open_written(path)
+    return session

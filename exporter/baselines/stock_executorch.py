@@ -21,7 +21,7 @@ from exporter.checkpoint import Checkpoint
 from exporter.model.config import Task
 from exporter.progress import Progress
 from exporter.quiet import quietly, without_native_errors
-from exporter.targets.base import INPUTS, OUTPUTS, Array, TensorSpec
+from exporter.targets.base import INPUTS, OUTPUTS, Array, Session, TensorSpec
 
 FP32_PATH = "executorch/model.pte"
 SDPA_PATH = "executorch/model_sdpa.pte"
@@ -89,6 +89,13 @@ def stock_artifacts(
         progress.note(f"{SDPA_PATH}: skipped, {name} knows only its own attention")
     artifacts.append(artifact(INT8_PATH, "int8", "convert_pt2e, lowered", quantize))
     return tuple(artifacts)
+
+
+def open_written(path: Path) -> Session:
+    """See ``exporter.baselines.base.open_stock``."""
+    from exporter.targets.executorch.session import ExecutorchSession
+
+    return ExecutorchSession(path)
 
 
 def export_stock(module: Any, checkpoint: Checkpoint) -> torch.export.ExportedProgram:

@@ -13,7 +13,7 @@ from exporter.baselines.base import StockArtifact
 from exporter.checkpoint import Checkpoint
 from exporter.progress import Progress
 from exporter.quiet import quietly
-from exporter.targets.base import INPUTS, OUTPUTS, Array, TensorSpec
+from exporter.targets.base import INPUTS, OUTPUTS, Array, Session, TensorSpec, find_target
 
 FP32_PATH, INT8_PATH = "onnx/model.onnx", "onnx/model_int8.onnx"
 
@@ -45,6 +45,11 @@ def stock_artifacts(
             (INT8_PATH, "int8", "quantize_dynamic", quantize),
         )
     )
+
+
+def open_written(path: Path) -> Session:
+    """See ``exporter.baselines.base.open_stock``."""
+    return find_target("onnx").open(path)
 
 
 def export_stock(module: Any, checkpoint: Checkpoint, path: Path) -> None:

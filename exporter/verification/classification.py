@@ -1,6 +1,6 @@
 """Running labelled examples through PyTorch or through an artifact."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ DEFAULT_BATCH_SIZE = 1
 
 _ENCODING_CHUNK = 1024
 _PROGRESS_EVERY = 256
+#: Examples that a process runs in one go: about a second of the small models, so that little is
+#: lost with an interruption and no process waits long for the last one.
+_CHUNK = 128
 
 Run = Callable[[Mapping[str, Array]], Array]
 
@@ -55,6 +58,24 @@ def encode_examples(
     return Encoded(tuple(rows), truncated)
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Examples that run one after the other: their places in the data, shortest first."""
+
+    members: tuple[int, ...]
+    tokens: int
+
+
+def chunks(examples: Encoded, batch_size: int) -> tuple[Chunk, ...]:
+    """All examples in chunks of similar length. A chunk holds whole batches: those of ``classify``,
+    so that an example has the same neighbours, whoever runs it."""
+    order = _by_length(examples)
+    size = batch_size * -(-_CHUNK // batch_size)
+    found = [tuple(order[start : start + size]) for start in range(0, len(order), size)]
+    rows = examples.rows
+    return tuple(Chunk(members, sum(_length(rows[i]) for i in members)) for members in found)
+
+
 def classify(
     run: Run,
     examples: Encoded,
@@ -67,25 +88,40 @@ def classify(
     Examples run in batches of similar length (padded with zeros to the longest), so that little
     is computed on padding. Raises CheckFailed when a logit is not finite.
     """
-    rows = examples.rows
-    order = sorted(range(len(rows)), key=lambda i: _length(rows[i]))
-    found: list[Array | None] = [None] * len(rows)
-    reported = 0
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        logits = run(_pad([rows[i] for i in chosen]))
-        if not np.isfinite(logits).all():
-            raise CheckFailed(
-                f"The logits of example {chosen[0] + 1} or of its batch are not finite.",
-                "The artifact cannot be used.",
-            )
-        for row, index in zip(logits, chosen, strict=True):
-            found[index] = row
-        done = start + len(chosen)
+    order = _by_length(examples)
+    found: list[Array] = []
+    done = reported = 0
+    for logits in run_rows(run, [examples.rows[i] for i in order], order, batch_size):
+        found.append(logits)
+        done += len(logits)
         if done - reported >= _PROGRESS_EVERY or done == len(order):
             reported = done
             progress(f"{done}/{len(order)} examples")
-    return np.stack([row for row in found if row is not None]).astype(np.float32)
+    return in_order(np.concatenate(found), order)
+
+
+def run_rows(
+    run: Run, rows: Sequence[Mapping[str, Array]], members: Sequence[int], batch_size: int
+) -> Iterator[Array]:
+    """Logits [B, labels] float32 of each batch of ``rows``, which have the places ``members``.
+
+    Raises CheckFailed when a logit is not finite.
+    """
+    for start in range(0, len(rows), batch_size):
+        logits = run(_pad(rows[start : start + batch_size]))
+        if not np.isfinite(logits).all():
+            raise CheckFailed(
+                f"The logits of example {members[start] + 1} or of its batch are not finite.",
+                "The artifact cannot be used.",
+            )
+        yield logits.astype(np.float32)
+
+
+def in_order(logits: Array, members: Sequence[int]) -> Array:
+    """``logits`` of the examples with the places ``members`` (all of them) by their places."""
+    ordered = np.empty_like(logits)
+    ordered[list(members)] = logits
+    return ordered
 
 
 def reference_run(model: SourceModel) -> Run:
@@ -131,6 +167,10 @@ def _encode(
         {name: values[i, :length].copy() for name, values in batch.items()}
         for i, length in enumerate(lengths)
     ]
+
+
+def _by_length(examples: Encoded) -> list[int]:
+    return sorted(range(len(examples.rows)), key=lambda i: _length(examples.rows[i]))
 
 
 def _length(row: Mapping[str, Array]) -> int:

@@ -23,7 +23,7 @@ from exporter.verification.classification import (
 from exporter.verification.labelled_data import LabelledData, read_labelled
 from exporter.verification.report import Check
 
-_REFERENCE_BATCH_SIZE = 16
+REFERENCE_BATCH_SIZE = 16
 _FIELDS = ("examples", "data", "data_sha256")
 
 
@@ -57,7 +57,7 @@ class Evaluator:
     def reference_logits(self) -> Array:
         """Logits of the PyTorch fp32 encoder, [examples, labels]."""
         run = reference_run(self.checkpoint.model)
-        return classify(run, self.encoded, batch_size=_REFERENCE_BATCH_SIZE)
+        return classify(run, self.encoded, batch_size=REFERENCE_BATCH_SIZE)
 
     def measure(
         self,
@@ -76,25 +76,33 @@ class Evaluator:
         size = batch_size_for(precision) if batch_size is None else batch_size
         progress("PyTorch in fp32")
         reference = self.reference_logits
-        encoded = self._encoded(longest)
+        encoded = self.cut(longest)
         logits = classify(artifact_run(session), encoded, batch_size=size, progress=progress)
+        return self.compare(reference, logits, encoded, size)
+
+    def compare(
+        self, reference: Array, logits: Array, encoded: Encoded, batch_size: int
+    ) -> Accuracy:
+        """What ``logits`` of ``encoded`` say, next to those of PyTorch; [examples, labels] each."""
         return compare(
             reference,
             logits,
             self.data,
+            label_names=self.checkpoint.model.labels or (),
             truncated=encoded.truncated,
-            batch_size=size,
+            batch_size=batch_size,
         )
 
-    def _encoded(self, longest: int | None) -> Encoded:
+    def cut(self, longest: int | None) -> Encoded:
+        """The examples, cut to ``longest`` tokens where that is less than the model's limit."""
         if longest is None or longest >= self.checkpoint.max_length:
             return self.encoded
         tokenizer = load_tokenizer(self.checkpoint.tokenizer_files)
         return encode_examples(tokenizer, self.data.texts, self.data.pairs, longest)
 
-    def check(self, accuracy: Accuracy, precision: str) -> Check:
-        """The gate's verdict on ``accuracy``."""
-        return check_accuracy(accuracy, precision)
+    def check(self, accuracy: Accuracy, precision: str, budget: float | None = None) -> Check:
+        """The gate's verdict on ``accuracy`` (see ``check_accuracy``)."""
+        return check_accuracy(accuracy, precision, budget)
 
     def record(self, accuracy: Accuracy) -> dict[str, Any]:
         """For the manifest: the accuracy and the data it was measured on."""

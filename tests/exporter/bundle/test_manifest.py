@@ -72,6 +72,8 @@ ADDED = {
     "calibration": None,
     "lengths": (),
     "facts": {},
+    "choice": None,
+    "other_accuracies": (),
 }
 
 

@@ -8,9 +8,10 @@ import pytest
 from fake_target import FakeTarget
 
 import exporter.bundle
+from exporter.evaluation import evaluate
 from exporter.manifest import read_manifest
 from exporter.prediction import predict
-from exporter.recheck import evaluate, verify
+from exporter.recheck import verify
 
 
 def test_the_real_gate_admits_a_target_that_it_has_never_seen(

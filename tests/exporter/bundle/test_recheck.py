@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 from tiny_checkpoint import write_checkpoint
 
-from exporter.checkpoint import load
 from exporter.errors import CheckFailed, UserError
-from exporter.recheck import Verification, evaluate, verify
-from exporter.verification.evaluation import Evaluator
+from exporter.recheck import Verification, verify
 from exporter.verification.report import Check, GateReport
 
 
@@ -172,56 +170,6 @@ def test_another_model_is_not_taken_for_the_source(build, tmp_path, checkpoint_f
     with pytest.raises(UserError, match="--source MODEL"):
         verify(tmp_path / "out")
     assert verify(tmp_path / "out", source=str(moved)).passed
-
-
-def test_evaluate_measures_every_artifact_on_the_same_examples(build, labelled, tmp_path):
-    build()
-    before = (tmp_path / "out" / "manifest.json").read_bytes()
-    result = evaluate(tmp_path / "out", labelled)
-    assert result.examples == 60
-    assert result.passed
-    assert list(result.accuracies) == ["fake/model.json", "fake/model_int8.json"]
-    found = result.accuracies["fake/model.json"]
-    assert (found.correct, found.reference_accuracy) == (57, 57 / 60)
-    assert (found.batch_size, result.accuracies["fake/model_int8.json"].batch_size) == (16, 1)
-    assert (tmp_path / "out" / "manifest.json").read_bytes() == before
-
-
-def test_evaluate_one_artifact_with_a_limit_and_a_batch_size(build, labelled, tmp_path):
-    build()
-    result = evaluate(
-        tmp_path / "out", labelled, limit=7, artifact="fake/model_int8.json", batch_size=4
-    )
-    (found,) = result.accuracies.values()
-    assert (found.examples, found.batch_size) == (7, 4)
-
-
-def test_evaluate_sees_a_worse_artifact(build, labelled, tmp_path, monkeypatch):
-    build()
-    shutil.copy(write_noisy(tmp_path), tmp_path / "out" / "fake" / "model_int8.npz")
-    with pytest.raises(UserError, match=r"another SHA-256|bytes instead of"):
-        evaluate(tmp_path / "out", labelled)
-    monkeypatch.setattr("exporter.bundle_folder.changed_files", lambda *_: ())
-    result = evaluate(tmp_path / "out", labelled)
-    assert not result.passed
-    assert result.checks["fake/model.json"].passed
-    assert result.accuracies["fake/model_int8.json"].agreement < 0.95
-
-
-def test_long_examples_are_cut_and_counted(build, tmp_path):
-    build()
-    data = tmp_path / "long.tsv"
-    data.write_text("text\tlabel\n" + "red " * 40 + "\tlow\nred\tlow\n")
-    assert evaluate(tmp_path / "out", data).accuracies["fake/model.json"].truncated == 1
-
-
-def test_unknown_artifacts_and_other_tasks_are_refused(build, labelled, tmp_path):
-    build()
-    with pytest.raises(UserError, match="has no artifact 'x'"):
-        evaluate(tmp_path / "out", labelled, artifact="x")
-    headless = write_checkpoint(tmp_path / "headless", task="feature-extraction", labels=None)
-    with pytest.raises(UserError, match="not for feature-extraction"):
-        Evaluator.open(load(str(headless)), labelled)
 
 
 def test_a_stock_export_is_never_called_proved():

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from exporter.evaluation import Evaluation
 from exporter.manifest import as_document
-from exporter.recheck import Evaluation, Verification
-from exporter.rendering import show_evaluation, show_inspection, show_verification
+from exporter.recheck import Verification
+from exporter.rendering import show_inspection, show_verification
+from exporter.rendering_evaluation import show_evaluation
 from exporter.verification.accuracy import compare
 from exporter.verification.labelled_data import LabelledData
 from exporter.verification.report import Check, GateReport

@@ -1,0 +1,75 @@
+"""What a manifest says of accuracies, as the cells of tables: for terminals and model cards."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+CLASSES_HEADER = ("artifact", "label", "examples", "precision", "recall", "F1", "F1, all labels")
+#: Labels of an artifact that a table shows: the worst ones, where there are more.
+SHOWN_LABELS = 5
+
+_UNDEFINED = "-"
+
+
+def percent(share: float | None) -> str:
+    """``93.10%``, and a dash for a share of nothing."""
+    return _UNDEFINED if share is None else f"{share:.2%}"
+
+
+def points_lost(found: Mapping[str, Any]) -> str:
+    """Points that PyTorch is better, with their 95 % interval."""
+    low, high = found["loss_interval"]
+    return f"{found['loss'] * 100:+.2f} ({low * 100:+.2f} to {high * 100:+.2f})"
+
+
+def mcnemar_result(found: Mapping[str, Any]) -> str:
+    """McNemar's p value with the counts that it follows from."""
+    counts = f"{found['only_reference']} : {found['only_artifact']}"
+    return f"{_p_value(found['p_value'])} ({counts})"
+
+
+def divergences(found: Mapping[str, Any]) -> str:
+    """The mean and the largest divergence."""
+    return f"{found['mean_divergence']:.1e}, {found['max_divergence']:.1e}"
+
+
+def class_rows(name: str, found: Mapping[str, Any]) -> list[list[str]]:
+    """Under CLASSES_HEADER: the labels of the artifact ``name``, of many those with the least F1.
+
+    Labels that neither the data nor the artifact has are left out. () of manifests that are older.
+    """
+    rows: list[list[str]] = []
+    for figures in _shown(found):
+        first = not rows
+        rows.append(
+            [
+                name if first else "",
+                figures["label"],
+                str(figures["support"]),
+                *(percent(figures[key]) for key in ("precision", "recall", "f1")),
+                percent(found["macro_f1"]) if first else "",
+            ]
+        )
+    return rows
+
+
+def classes_note(found: Sequence[Mapping[str, Any]]) -> str:
+    """What the table of the classes leaves out, of accuracies with the same labels; or ""."""
+    most = max((len(_defined(accuracy)) for accuracy in found), default=0)
+    if most <= SHOWN_LABELS:
+        return ""
+    return f"The {SHOWN_LABELS} labels of {most} with the least F1."
+
+
+def _shown(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    defined = _defined(found)
+    if len(defined) <= SHOWN_LABELS:
+        return defined
+    return sorted(defined, key=lambda figures: float(figures["f1"]))[:SHOWN_LABELS]
+
+
+def _defined(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [figures for figures in found.get("classes", ()) if figures["f1"] is not None]
+
+
+def _p_value(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,0 +1,65 @@
+"""What ``evaluate`` found, as a terminal shows it."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from exporter.accuracy_tables import (
+    CLASSES_HEADER,
+    class_rows,
+    classes_note,
+    divergences,
+    mcnemar_result,
+    points_lost,
+)
+from exporter.rendering import draw_line, draw_table
+
+if TYPE_CHECKING:  # these import torch, which takes seconds: not needed to draw
+    from exporter.evaluation import Evaluation
+
+
+def show_evaluation(console: Console, result: "Evaluation") -> None:
+    """Accuracy of PyTorch and of every artifact, then how they differ, then the labels."""
+    measured = {path: found.as_dict() for path, found in result.accuracies.items()}
+    rows = []
+    for path, found in measured.items():
+        low, high = found["interval"]
+        accuracy = f"{found['accuracy']:.2%} ({low * 100:.2f} to {high * 100:.2f})"
+        rows.append([path, accuracy, points_lost(found), f"{found['agreement']:.2%}"])
+    if rows:
+        header = ["artifact", "accuracy (95 %)", "points lost (95 %)", "agreement"]
+        draw_table(console, header, rows)
+        console.print()
+        _differences(console, measured)
+        _classes(console, measured)
+    for found in list(measured.values())[:1]:
+        skipped = f", {result.skipped} without a label skipped" if result.skipped else ""
+        draw_line(
+            console,
+            f"{result.examples} examples of {result.data}{skipped}: PyTorch fp32 "
+            f"{found['reference_accuracy']:.2%}, most frequent label {found['majority']:.2%}, "
+            f"{found['truncated']} examples cut to the model's length.",
+        )
+    for path, check in result.checks.items():
+        if "too few examples" in check.detail:
+            draw_line(console, f"{path}: {check.detail.rpartition('; ')[2]}.")
+    if result.not_saved:
+        draw_line(console, f"Not written into the bundle: {result.not_saved}.")
+    changed = [path for path in measured if path not in result.saved and not result.not_saved]
+    for path in changed:
+        draw_line(console, f"{path}: not written into the bundle, it was built again meanwhile.")
+
+
+def _differences(console: Console, measured: dict[str, dict[str, object]]) -> None:
+    rows = [[path, mcnemar_result(found), divergences(found)] for path, found in measured.items()]
+    header = ["artifact", "McNemar p (right alone: PyTorch : artifact)", "divergence (mean, max)"]
+    draw_table(console, header, rows)
+
+
+def _classes(console: Console, measured: dict[str, dict[str, object]]) -> None:
+    rows = [row for path, found in measured.items() for row in class_rows(path, found)]
+    if rows:
+        console.print()
+        draw_table(console, CLASSES_HEADER, rows)
+    if note := classes_note(tuple(measured.values())):
+        draw_line(console, note)
