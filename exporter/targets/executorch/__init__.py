@@ -16,6 +16,7 @@ from exporter.errors import REBUILD, UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import (
+    Array,
     ArtifactSpec,
     Coverage,
     Session,
@@ -26,6 +27,7 @@ from exporter.targets.base import (
 )
 from exporter.targets.executorch.backends.base import Backend, backend_names, find_backend
 from exporter.targets.executorch.lower import CALLING
+from exporter.targets.executorch.precisions import LINEAR_METHODS, TABLE_METHODS
 from exporter.targets.executorch.program import Activation, Argument, read_program
 
 #: The scheme of a precision, where it has another name.
@@ -38,6 +40,8 @@ class ExecutorchTarget(Target):
 
     name = "executorch"
     suffix = ".pte"
+    methods = LINEAR_METHODS
+    table_methods = TABLE_METHODS
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -100,6 +104,7 @@ class ExecutorchTarget(Target):
         positions = {"max_positions": str(model.config.max_positions)}
         metadata = {**metadata, **positions, "backend": spec.backend}
         backend = find_backend(spec.backend)
+        model = self.stored_model(model, spec.precision)
         backend.lower(model, spec.precision, spec.flavour, metadata, path)
         try:
             backend.open(path, 1, False)
@@ -144,6 +149,9 @@ class ExecutorchTarget(Target):
         self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
     ) -> Coverage:
         return _backend(path).coverage(path, precision, config, task, labels)
+
+    def smoothing(self, path: Path) -> Mapping[str, Array]:
+        return _backend(path).smoothing(path)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         return (path,)

@@ -49,18 +49,32 @@ def norm_order(config: EncoderConfig, task: Task) -> Iterator[str]:
 
 
 class GroupedChain(nn.Module):
-    """A grouped linear layer as one product a group: blocks in, blocks out."""
+    """A grouped linear layer as one product a group: prepared blocks in, blocks out."""
 
     def __init__(self, model: SourceModel, name: str, groups: int, arithmetic: Arithmetic) -> None:
         super().__init__()
         self.name = name
-        weights = model.weights[f"{name}.weight"].chunk(groups)
+        weight = f"{name}.weight"
+        self.operands = nn.ModuleList(
+            arithmetic.operand(weight, group, groups) for group in range(groups)
+        )
+        weights = model.weights[weight].chunk(groups)
         biases = model.weights[f"{name}.bias"].chunk(groups)
         # Copies: the serializer of the delegate writes a tensor's whole storage from its start.
         self.groups = nn.ModuleList(
-            arithmetic.linear(f"{name}.weight", weight.clone(), bias.clone())
-            for weight, bias in zip(weights, biases, strict=True)
+            arithmetic.linear(weight, rows.clone(), bias.clone(), group)
+            for group, (rows, bias) in enumerate(zip(weights, biases, strict=True))
         )
+
+    def prepare(self, blocks: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Blocks of the layer's input [1, T, any width], joined and cut into its groups, each as
+        its product reads it."""
+        groups = len(self.groups)
+        if len(blocks) != groups:
+            joined = _join(blocks)
+            width = joined.shape[-1] // groups
+            blocks = [joined[..., i * width : (i + 1) * width] for i in range(groups)]
+        return [operand(block) for operand, block in zip(self.operands, blocks, strict=True)]
 
     def forward(self, blocks: list[torch.Tensor]) -> list[torch.Tensor]:
         """``groups`` prepared blocks [1, T, inputs / groups] -> [1, T, outputs / groups] each."""
@@ -72,7 +86,7 @@ class ChainedLayer(nn.Module):
 
     def __init__(self, model: SourceModel, index: int, arithmetic: Arithmetic) -> None:
         super().__init__()
-        self.config, self.arithmetic = model.config, arithmetic
+        self.config = model.config
         counts, name = model.config.groups, f"layers.{index}"
         self.projections = nn.ModuleList(
             GroupedChain(model, f"{name}.attention.{part}", getattr(counts, part), arithmetic)
@@ -93,12 +107,11 @@ class ChainedLayer(nn.Module):
         """[1, T, H], [1, 1, T] -> [1, T, H], or with ``first_only`` [1, 1, H]."""
         rows = hidden[:, :1] if first_only else hidden
         context = self._attention(rows, hidden, mask, first_only)
-        blocks = self._operands([context], self.config.groups.post_attention)
+        blocks = self.post_attention.prepare([context])
         hidden = self.attention_norm(_join(self.post_attention(blocks)) + rows)
 
-        blocks = self._operands([hidden], self.config.groups.intermediate)
-        blocks = [self.activation(block) for block in self.intermediate(blocks)]
-        blocks = self._operands(blocks, self.config.groups.output)
+        blocks = self.intermediate(self.intermediate.prepare([hidden]))
+        blocks = self.output.prepare([self.activation(block) for block in blocks])
         return torch.as_tensor(self.output_norm(_join(self.output(blocks)) + hidden))
 
     def _attention(
@@ -109,11 +122,12 @@ class ChainedLayer(nn.Module):
         prepared: dict[int, list[torch.Tensor]] = {}
         projected = []
         for part, (count, projection) in enumerate(zip(counts, self.projections, strict=True)):
+            assert isinstance(projection, GroupedChain)
             if part == 0 and first_only:
-                projected.append(projection(self._operands([rows], count)))
+                projected.append(projection(projection.prepare([rows])))
                 continue
             if count not in prepared:  # quantized once for all parts with as many groups
-                prepared[count] = self._operands([whole], count)
+                prepared[count] = projection.prepare([whole])
             projected.append(projection(prepared[count]))
         # Groups that hold whole heads go through attention without being joined.
         if set(counts) != {counts[0]} or self.config.heads % counts[0]:
@@ -137,14 +151,6 @@ class ChainedLayer(nn.Module):
         # Not reshape: it names the length, and then the delegate leaves it to the runtime.
         return context.contiguous().view(1, -1, width)
 
-    def _operands(self, blocks: list[torch.Tensor], groups: int) -> list[torch.Tensor]:
-        """The blocks regrouped into ``groups``, each prepared for a product."""
-        if len(blocks) != groups:
-            joined = _join(blocks)
-            width = joined.shape[-1] // groups
-            blocks = [joined[..., i * width : (i + 1) * width] for i in range(groups)]
-        return [self.arithmetic.operand(block) for block in blocks]
-
 
 class MobileEncoder(nn.Module):
     """The whole model for one text: three int64 [1, T] -> the outputs of the task, in order."""
@@ -156,7 +162,6 @@ class MobileEncoder(nn.Module):
         self.masked = masked
         self.task: Task = model.task
         self.config = config
-        self.arithmetic = arithmetic
 
         def table(name: str) -> nn.Module:
             weight = f"embeddings.{name}.weight"
@@ -200,7 +205,7 @@ class _Head(nn.Module):
 
     def __init__(self, model: SourceModel, arithmetic: Arithmetic) -> None:
         super().__init__()
-        self.task, self.arithmetic = model.task, arithmetic
+        self.task = model.task
         weights = model.weights
 
         def linear(name: str) -> GroupedChain:
@@ -218,6 +223,7 @@ class _Head(nn.Module):
                 tied = model.config.tied_decoder
                 name = "embeddings.word.weight" if tied else "head.decoder.weight"
                 bias = weights["head.decoder.bias"]
+                self.decoder_operand = arithmetic.operand(name)
                 self.decoder = arithmetic.linear(name, weights[name], bias)
             case "feature-extraction":
                 pass
@@ -225,7 +231,7 @@ class _Head(nn.Module):
     def forward(self, hidden: torch.Tensor) -> tuple[torch.Tensor, ...]:
         match self.task:
             case "sequence-classification":
-                (pooled,) = self.pooler([self.arithmetic.operand(hidden)])
+                (pooled,) = self.pooler(self.pooler.prepare([hidden]))
                 (scores,) = self.classifier([torch.tanh(pooled)])
                 return (scores[:, 0],)
             case "token-classification":
@@ -234,9 +240,9 @@ class _Head(nn.Module):
                 (scores,) = self.classifier([hidden])
                 return scores[..., 0], scores[..., 1]
             case "masked-lm":
-                (hidden,) = self.transform([self.arithmetic.operand(hidden)])
+                (hidden,) = self.transform(self.transform.prepare([hidden]))
                 hidden = self.norm(self.activation(hidden))
-                return (self.decoder(self.arithmetic.operand(hidden)),)
+                return (self.decoder(self.decoder_operand(hidden)),)
             case "feature-extraction":
                 return (hidden,)
 

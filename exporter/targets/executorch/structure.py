@@ -29,6 +29,8 @@ _WEIGHT_ARGUMENTS = (
     "aten::embedding.out[0]",
     "quantized_decomposed::embedding_byte.dtype_out[0]",
     "quantized_decomposed::embedding_byte.dtype_out[1]",
+    "quantized_decomposed::embedding_4bit.dtype_out[0]",
+    "quantized_decomposed::embedding_4bit.dtype_out[1]",
 )
 
 

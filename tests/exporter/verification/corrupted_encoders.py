@@ -5,7 +5,7 @@ nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ from small_programs import BLOCKS
 from torch import nn
 
 from exporter.model.encoder import ACTIVATION_FUNCTIONS
-from exporter.quantization.rounding import quantize_blocks, quantize_rows
+from exporter.quantization.mix import Mix
+from exporter.quantization.rounding import Rounded
+from exporter.quantization.schemes.mixed import rounded
 from exporter.targets.executorch import arithmetic, module
 from exporter.targets.executorch.module import ChainedLayer, MobileEncoder
 
@@ -62,11 +64,10 @@ def _without_residual(
     """As the right one, but for the residual of the feed-forward part."""
     rows = hidden[:, :1] if first_only else hidden
     context = self._attention(rows, hidden, mask, first_only)
-    (attended,) = self.post_attention(self._operands([context], 1))
+    (attended,) = self.post_attention(self.post_attention.prepare([context]))
     hidden = self.attention_norm(attended + rows)
-    blocks = self._operands([hidden], self.config.groups.intermediate)
-    blocks = [self.activation(block) for block in self.intermediate(blocks)]
-    blocks = self._operands(blocks, self.config.groups.output)
+    blocks = self.intermediate(self.intermediate.prepare([hidden]))
+    blocks = self.output.prepare([self.activation(block) for block in blocks])
     return torch.as_tensor(self.output_norm(torch.cat(self.output(blocks), dim=-1)))
 
 
@@ -108,16 +109,21 @@ class _WithArctangent(nn.Module):
         return torch.as_tensor(self.norm(hidden) + torch.atan(hidden) * 0)
 
 
-def _rounded_down(weight: Any) -> Any:
-    _, scale = quantize_rows(weight)
-    return np.trunc(weight / scale[:, None]).astype(np.int8), scale
+def _rounded_down(mix: Mix, name: str, weight: Any) -> Rounded | None:
+    right = rounded(mix, name, weight)
+    if right is None:
+        return None
+    return replace(right, levels=np.trunc(weight / right.step).astype(np.int8))
 
 
-def _one_scale(weight: Any) -> Any:
+def _one_scale(mix: Mix, name: str, weight: Any) -> Rounded | None:
     """int4 with one step for a row instead of a block."""
-    scale = quantize_blocks(weight)[1].max(axis=1, keepdims=True)
-    levels = np.rint(weight / scale).clip(-7, 7).astype(np.int8)
-    return levels, scale.repeat(weight.shape[1] // 32, axis=1).astype(np.float32)
+    right = rounded(mix, name, weight)
+    if right is None or right.bits != 4:
+        return right
+    scale = np.broadcast_to(right.scale.max(axis=1, keepdims=True), right.scale.shape).copy()
+    levels = np.rint(weight / scale[:, :1]).clip(-7, 7).astype(np.int8)
+    return replace(right, levels=levels, scale=scale)
 
 
 def encoder_corruptions() -> Iterator[EncoderCorruption]:
@@ -168,9 +174,9 @@ def _groups() -> Iterator[EncoderCorruption]:
 
 def _stored() -> Iterator[EncoderCorruption]:
     """Errors that change what is stored, or how."""
-    down = set_global(arithmetic, "quantize_rows", _rounded_down)
+    down = set_global(arithmetic, "rounded", _rounded_down)
     yield EncoderCorruption("rounded down", ("weight audit", "layer parity"), down, "int8")
-    coarse = set_global(arithmetic, "quantize_blocks", _one_scale)
+    coarse = set_global(arithmetic, "rounded", _one_scale)
     seen = ("weight audit", "layer parity")
     yield EncoderCorruption("one int4 step a row", seen, coarse, "int4", {**BLOCKS, **BERT})
     layer = "layers.0.attention.output"

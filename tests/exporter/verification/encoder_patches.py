@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from exporter.targets.executorch import module
-from exporter.targets.executorch.arithmetic import FloatArithmetic, Int8Arithmetic
+from exporter.targets.executorch.arithmetic import Arithmetic
 from exporter.targets.executorch.module import ChainedLayer, GroupedChain, MobileEncoder
 
 Patch = Callable[[pytest.MonkeyPatch], None]
@@ -62,15 +62,13 @@ def change_chain(
 def change_linear(change: Callable[..., torch.nn.Module]) -> Patch:
     """Let ``change(right, name, weight, bias)`` make the linear layers; ``right`` does it well."""
 
-    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        for kind in (FloatArithmetic, Int8Arithmetic):
+    right = Arithmetic.linear
 
-            def linear(self: Any, *given: Any, right: Any = kind.linear) -> torch.nn.Module:
-                return change(lambda *other: right(self, *other), *given)
+    def wrong(self: Arithmetic, *given: Any) -> torch.nn.Module:
+        name, weight, bias, *group = given
+        return change(lambda *other: right(self, *other, *group), name, weight, bias)
 
-            monkeypatch.setattr(kind, "linear", linear)
-
-    return patch
+    return set_global(Arithmetic, "linear", wrong)
 
 
 def change_norm(name: str, change: Callable[[torch.nn.LayerNorm], torch.nn.Module]) -> Patch:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
-from exporter.targets.base import Coverage, Session, StoredTensor
+from exporter.targets.base import Array, Coverage, Session, StoredTensor
 
 
 class Backend(Protocol):
@@ -51,6 +51,10 @@ class Backend(Protocol):
         self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
     ) -> Coverage:
         """See ``exporter.targets.base.Target.coverage``."""
+        ...
+
+    def smoothing(self, path: Path) -> Mapping[str, Array]:
+        """See ``exporter.targets.base.Target.smoothing``."""
         ...
 
 

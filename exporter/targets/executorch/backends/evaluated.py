@@ -9,14 +9,15 @@ from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
 from exporter.quantization.schemes import fp16_compute
 from exporter.quiet import apart
-from exporter.targets.base import Coverage, StoredTensor
-from exporter.targets.executorch.arithmetic import FloatArithmetic
+from exporter.targets.base import Array, Coverage, StoredTensor
+from exporter.targets.executorch.arithmetic import Arithmetic
 from exporter.targets.executorch.backends import stored
 from exporter.targets.executorch.backends.evaluation import EvaluatedSession
 from exporter.targets.executorch.backends.graph import Dialect
 from exporter.targets.executorch.backends.graph_structure import graph_structure
 from exporter.targets.executorch.lower import lower
 from exporter.targets.executorch.module import MASKED, MobileEncoder
+from exporter.targets.executorch.precisions import uniform
 
 
 class EvaluatedBackend(ABC):
@@ -48,7 +49,8 @@ class EvaluatedBackend(ABC):
         half = precision == "fp16"
         model = fp16_compute.round_weights(model) if half else model
         masked = fp16_compute.MASKED if half else MASKED
-        module = MobileEncoder(model, FloatArithmetic(), masked).eval()
+        mix = uniform("fp32", model.config, model.task)
+        module = MobileEncoder(model, Arithmetic(mix), masked).eval()
         with apart():
             try:
                 lower(model, module, flavour, metadata, path, lambda: self.delegate(half))
@@ -74,3 +76,7 @@ class EvaluatedBackend(ABC):
         self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
     ) -> Coverage:
         return stored.coverage(path, self.dialect, precision, config, task, labels)
+
+    def smoothing(self, path: Path) -> Mapping[str, Array]:
+        del path  # fp32 and fp16 quantize no input
+        return {}

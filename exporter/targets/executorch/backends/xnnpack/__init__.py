@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from executorch.exir import EdgeProgramManager
 
 from exporter.model.config import EncoderConfig, SourceModel, Task
-from exporter.targets.base import Coverage, StoredTensor
-from exporter.targets.executorch.arithmetic import find_arithmetic
+from exporter.quantization.mix import MIXED
+from exporter.quantization.schemes.mixed import mix_of, smoothed
+from exporter.targets.base import Array, Coverage, StoredTensor
+from exporter.targets.executorch.arithmetic import Arithmetic
 from exporter.targets.executorch.backends.xnnpack.coverage import coverage
 from exporter.targets.executorch.backends.xnnpack.delegate import XnnpackDelegate, layer_order
+from exporter.targets.executorch.backends.xnnpack.smoothing import read_smoothing
 from exporter.targets.executorch.backends.xnnpack.stored import stored_weights
 from exporter.targets.executorch.lower import lower
 from exporter.targets.executorch.module import MobileEncoder
+from exporter.targets.executorch.precisions import mix_for
 from exporter.targets.executorch.program import read_program
 from exporter.targets.executorch.session import ExecutorchSession
 from exporter.targets.executorch.structure import structure
@@ -23,7 +28,7 @@ class Xnnpack:
     """See ``exporter.targets.executorch.backends.base.Backend``."""
 
     name = "xnnpack"
-    precisions = ("fp32", "int8", "int4")
+    precisions = ("fp32", "int8", "int4", MIXED)
     default_precisions = ("fp32", "int8")
     flavours = ("optimized", "buckets")
     not_run = ""
@@ -36,7 +41,8 @@ class Xnnpack:
         metadata: Mapping[str, str],
         path: Path,
     ) -> None:
-        module = MobileEncoder(model, find_arithmetic(precision)).eval()
+        model = replace(model, mix=mix_for(model, precision))
+        module = MobileEncoder(smoothed(model), Arithmetic(mix_of(model))).eval()
         layers = module.layers_by_path()
 
         def describe(edge: EdgeProgramManager) -> dict[str, str]:
@@ -59,6 +65,9 @@ class Xnnpack:
         self, path: Path, precision: str, config: EncoderConfig, task: Task, labels: int
     ) -> Coverage:
         return coverage(read_program(path), precision, config, task, labels)
+
+    def smoothing(self, path: Path) -> Mapping[str, Array]:
+        return read_smoothing(read_program(path)).factors
 
 
 BACKEND = Xnnpack()

@@ -7,7 +7,7 @@ source's where it does not.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,11 @@ from exporter.targets.executorch.xnnpack_graph import Node, Value, XnnpackGraph
 
 FULLY_CONNECTED = "XNNFullyConnected"
 NORM = "aten::native_layer_norm.out"
-LOOKUPS = ("aten::embedding.out", "quantized_decomposed::embedding_byte.dtype_out")
+LOOKUPS = (
+    "aten::embedding.out",
+    "quantized_decomposed::embedding_byte.dtype_out",
+    "quantized_decomposed::embedding_4bit.dtype_out",
+)
 #: Every bit width that a weight may be stored with, by the type of XNNPACK's value.
 _BITS = {"fp32": 32, "qcint8": 8, "qbint4": 4}
 #: Dynamically quantized: the type of an int8 product's input.
@@ -86,7 +90,7 @@ def method_weights(
     What cannot be read, or is of a type that no weight has, comes with 0 bits; products and
     LayerNorms beyond those that the file and the model name come under a name that no weight has.
     """
-    layers = iter(_layer_order(program, method))
+    layers = iter(layer_order(program, method))
     norms = norm_order(config, task)
     nothing = ("(a product that the file does not name)", 0)
     for call in method.calls:
@@ -105,8 +109,8 @@ def method_weights(
             yield _table(call, method)
 
 
-def _layer_order(program: Program, method: Method) -> list[tuple[str, int]]:
-    """Linear layers and their groups, in the order of the file's products."""
+def layer_order(program: Program, method: Method) -> list[tuple[str, int]]:
+    """Linear layers and their groups, in the order of the file's products, as the file says."""
     text = program.constants().get("layer_order")
     try:
         order = json.loads(text)[method.name] if isinstance(text, str) else []
@@ -149,8 +153,8 @@ def _plain(name: str, argument: object) -> StoredPart:
 
 def _table(call: KernelCall, method: Method) -> StoredPart:
     """An embedding table: which one, its indices tell."""
-    byte = call.operator == LOOKUPS[1]
-    indices = call.arguments[5 if byte else 1]
+    plain = call.operator == LOOKUPS[0]
+    indices = call.arguments[1 if plain else 5]
     names = {
         argument.id: name
         for argument, name in zip(method.inputs, ("word", None, "token_type"), strict=True)
@@ -158,15 +162,35 @@ def _table(call: KernelCall, method: Method) -> StoredPart:
     }
     found = names.get(indices.id) if isinstance(indices, Activation) else None
     name = f"embeddings.{found or 'position'}.weight"
-    if not byte:
+    if plain:
         return _plain(name, call.arguments[0])
-    levels, scale = call.arguments[0], call.arguments[1]
+    levels, scale, zero = call.arguments[:3]
     if not (isinstance(levels, ConstantReference) and isinstance(scale, ConstantReference)):
         return _plain(name, None)
-    if levels.dtype != "int8":
+    forms = _TABLES.get((call.operator, levels.dtype, scale.dtype, len(scale.shape)))
+    if forms is None or zero is not None:
         return _plain(name, None)
-    step = scale.array()[:, None]
-    return StoredPart(name, 0, levels.array().astype(np.float32) * step, step, 8, True)
+    bits, read = forms
+    values, steps = read(levels.array()), scale.array().astype(np.float32)
+    steps = steps.reshape(len(steps), -1)
+    if len(steps) != len(values) or values.shape[1] % steps.shape[1]:
+        return _plain(name, None)
+    blocks = steps.shape[1]
+    step = steps if blocks == 1 else steps.repeat(values.shape[1] // blocks, axis=1)
+    return StoredPart(name, 0, values.astype(np.float32) * step, step, bits, True)
+
+
+def _unpacked(packed: Array) -> Array:
+    """int8 levels -8 to 7 [rows, columns] of an int4 table: the even column in the high half."""
+    halves = np.stack((packed >> 4, packed & 15), axis=-1).astype(np.int8)
+    return halves.reshape(len(packed), -1) - np.int8(8)
+
+
+#: Width and levels of a table, by the kernel that reads it and the types of its arguments.
+_TABLES: Mapping[tuple[str, str, str, int], tuple[int, Callable[[Array], Array]]] = {
+    (LOOKUPS[1], "int8", "float32", 1): (8, lambda levels: levels),
+    (LOOKUPS[2], "uint8", "float16", 2): (4, _unpacked),
+}
 
 
 def _tensors(name: str, pieces: list[StoredPart]) -> Iterator[StoredTensor]:
