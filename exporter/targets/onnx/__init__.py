@@ -26,16 +26,13 @@ from exporter.targets.onnx import stored
 from exporter.targets.onnx.coverage import coverage
 from exporter.targets.onnx.graph import save
 from exporter.targets.onnx.lower import lower, stored_model
-from exporter.targets.onnx.mixed import LINEAR_METHODS
+from exporter.targets.onnx.mixed import LINEAR_METHODS, scheme_of
 from exporter.targets.onnx.session import OnnxSession
 
 #: What is made unless something else is asked for.
 USUAL_PRECISIONS = ("fp32", "fp16", "int8")
 PRECISIONS = (*USUAL_PRECISIONS, "int4", "mixed")
 FLAVOURS = ("optimized", "portable")
-
-#: The scheme of a precision, where it has another name: int4 is one of the mixes.
-_SCHEMES = {"int4": "mixed"}
 
 
 class OnnxTarget(Target):
@@ -64,7 +61,7 @@ class OnnxTarget(Target):
         )
 
     def scheme(self, precision: str) -> str:
-        return _SCHEMES.get(precision, precision)
+        return scheme_of(precision)
 
     def not_run(self, spec: ArtifactSpec) -> str:
         del spec

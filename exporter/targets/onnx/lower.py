@@ -27,7 +27,7 @@ from exporter.targets.onnx.arithmetic import (
 )
 from exporter.targets.onnx.attention import Attention, BasicAttention, FusedAttention
 from exporter.targets.onnx.graph import FLOAT, INT64, GraphBuilder
-from exporter.targets.onnx.mixed import MixedArithmetic, artifact_mix, opset
+from exporter.targets.onnx.mixed import MixedArithmetic, artifact_mix, opset, scheme_of
 
 #: Precisions that compute all in fp32.
 _FLOAT = ("fp32", "fp16")
@@ -54,9 +54,10 @@ def stored_model(model: SourceModel, precision: str) -> SourceModel:
     int4 artifact has the mix that this is; as in every model with a mix, its weights are neither
     smoothed nor rounded.
     """
+    rounded = find_scheme(scheme_of(precision)).round_weights(model)
     if precision in _FLOAT:
-        return fold_residual_biases(find_scheme(precision).round_weights(model))
-    return replace(model, mix=artifact_mix(model, precision)) if precision == "int4" else model
+        return fold_residual_biases(rounded)
+    return replace(rounded, mix=artifact_mix(model, precision)) if precision == "int4" else rounded
 
 
 def lower(

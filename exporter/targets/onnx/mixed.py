@@ -43,6 +43,11 @@ LINEAR_METHODS = (
 INT4 = ("int4_tensor", "int8", "int8_tensor")
 
 
+def scheme_of(precision: str) -> str:
+    """The scheme that defines ``precision``: int4 is one of the mixes."""
+    return "mixed" if precision == "int4" else precision
+
+
 def artifact_mix(model: SourceModel, precision: str) -> Mix | None:
     """By which methods an artifact of ``precision`` is stored and computed; None: all in float.
 
