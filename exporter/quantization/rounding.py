@@ -47,6 +47,11 @@ class Rounded:
     multiplier: UInt8 | None = None
 
     @property
+    def blocks(self) -> int:
+        """Neighbours of a row that share a step are one of so many."""
+        return (self.scale if self.multiplier is None else self.multiplier).shape[1]
+
+    @property
     def step(self) -> Float32:
         """[rows, columns]: what a level is worth at each place."""
         steps = self.scale if self.multiplier is None else self.scale * self.multiplier
