@@ -13,7 +13,13 @@ from exporter.bundle_folder import (
 )
 from exporter.errors import CheckFailed, UserError
 from exporter.filesystem import explained_os_errors, move_into_place, partial_folder
-from exporter.manifest import ArtifactRecord, ChoiceRecord, EvaluationRecord, Manifest
+from exporter.manifest import (
+    ArtifactRecord,
+    CalibrationRecord,
+    ChoiceRecord,
+    Manifest,
+    with_accuracy,
+)
 from exporter.planning import PlannedArtifact
 from exporter.progress import Progress
 from exporter.targets.base import Coverage
@@ -28,7 +34,7 @@ def make(
     out: Path,
     manifest: Manifest,
     evaluator: Evaluator | None,
-    calibration: EvaluationRecord | None,
+    calibration: CalibrationRecord | None,
     choice: ChoiceRecord | None,
     progress: Progress,
 ) -> tuple[tuple[Check, ...], Manifest]:
@@ -153,7 +159,8 @@ def keep(
         "passed": bool(record.verification["passed"]) and check.passed,
         "checks": [*others, asdict(check)],
     }
-    record = replace(record, accuracy=evaluator.record(accuracy), verification=verification)
+    record = replace(record, verification=verification)
+    record = with_accuracy(record, evaluator.record(accuracy))
     return (check,), manifest.with_artifact(record)
 
 

@@ -89,6 +89,18 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True)
+class CalibrationRecord(EvaluationRecord):
+    """The texts of a calibration: a sample of the file, drawn by ``seed``.
+
+    Without a seed they are its first ones. ``lengths`` says how many have at most so many tokens
+    (see ``exporter.calibration_texts``).
+    """
+
+    seed: int | None = None
+    lengths: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class ChoiceRecord:
     """How a search chose the methods of a mixed artifact (``exporter.search``).
 
@@ -140,7 +152,7 @@ class ArtifactRecord:
     backend: str = ""
     not_run: str = ""
     command: tuple[str, ...] = ()
-    calibration: EvaluationRecord | None = None
+    calibration: CalibrationRecord | None = None
     lengths: tuple[int, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     other_accuracies: tuple[Mapping[str, Any], ...] = ()

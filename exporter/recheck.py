@@ -171,7 +171,8 @@ def _calibrated(record: ArtifactRecord, checkpoint: Checkpoint, data: Path | Non
     if record.calibration is None:
         return checkpoint
     specs = ((_spec(record), find_target(record.target)),)
-    return calibrated(checkpoint, specs, data, record.calibration.examples)[0]
+    taken = record.calibration
+    return calibrated(checkpoint, specs, data, taken.examples, taken.seed)[0]
 
 
 def _spec(record: ArtifactRecord) -> ArtifactSpec:

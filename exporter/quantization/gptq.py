@@ -88,4 +88,4 @@ def _upper_factor(hessian: torch.Tensor) -> torch.Tensor:
     damping = DAMPING * mean if mean > 0 else 1.0
     damped = hessian + damping * torch.eye(len(hessian), dtype=hessian.dtype)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
-    return torch.linalg.cholesky(inverse, upper=True)
+    return torch.as_tensor(torch.linalg.cholesky(inverse, upper=True))

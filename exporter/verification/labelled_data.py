@@ -126,7 +126,7 @@ def _texts(path: Path, rows: Sequence[_Row]) -> Texts:
 
 def _rows(path: Path) -> Iterator[_Row]:
     """Every example, at least one; each is checked as it is reached."""
-    lines = _lines(path)
+    lines = read_lines(path)
     if not lines:
         raise UserError(f"{path} is empty.", _FORMAT)
     header = [name.strip().lower() for name in lines[0].split("\t")]
@@ -163,8 +163,9 @@ def _rows(path: Path) -> Iterator[_Row]:
         raise UserError(f"{path} holds no examples, only a header.", _FORMAT)
 
 
-def _lines(path: Path) -> list[str]:
-    """Lines split at line feeds only: other separators may stand inside a text."""
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 file (.gz allowed), split at line feeds only: other separators may stand
+    inside a text. Raises UserError for a file that is missing, damaged or not UTF-8."""
     with explained_os_errors(path):
         content = path.read_bytes()
     if content.startswith(_GZIP_MAGIC):

@@ -14,7 +14,7 @@ from exporter.calibration import calibrated
 from exporter.checkpoint import load
 from exporter.cli import main
 from exporter.errors import UserError
-from exporter.manifest import read_manifest
+from exporter.manifest import read_manifest, write_manifest
 from exporter.recheck import verify
 from exporter.targets.base import ArtifactSpec
 
@@ -58,7 +58,7 @@ def test_texts_that_nothing_needs_are_refused(build, texts_file):
 def test_the_model_is_written_with_the_texts(build, texts_file, target):
     build(calibration_data=texts_file, calibration_limit=2)
     found = next(m for m in target.models.values() if m.calibration).calibration
-    assert [len(text["input_ids"][0]) for text in found] == [4, 5]
+    assert [len(text["input_ids"][0]) for text in found] == [3, 4]  # drawn, not the first
     assert all(array.dtype == np.int64 and array.ndim == 2 for t in found for array in t.values())
 
 
@@ -68,6 +68,7 @@ def test_the_manifest_records_them_for_the_artifacts_that_took_them(build, texts
     assert plain.calibration is None
     assert static.calibration is not None
     assert (static.calibration.data, static.calibration.examples) == ("texts.tsv", 2)
+    assert (static.calibration.seed, static.calibration.lengths) == (0, {"8": 2})
 
 
 def test_other_texts_are_a_reason_to_build_again(build, texts_file):
@@ -148,6 +149,26 @@ def test_verify_proves_with_the_same_texts(build, texts_file, tmp_path, monkeypa
     monkeypatch.setattr("exporter.recheck.prove", prove)
     assert verify(tmp_path / "out", calibration_data=texts_file).passed
     assert seen == [0, 2]
+
+
+def test_texts_of_a_bundle_without_a_seed_are_the_first(build, texts_file, tmp_path, monkeypatch):
+    build(calibration_data=texts_file, calibration_limit=2)
+    manifest = read_manifest(tmp_path / "out")
+    old = manifest.artifacts[1]
+    record = dataclasses.replace(old.calibration, seed=None, lengths={})
+    write_manifest(
+        tmp_path / "out", manifest.with_artifact(dataclasses.replace(old, calibration=record))
+    )
+    seen = []
+
+    def prove(target, spec, path, model, **options):
+        seen.append([len(text["input_ids"][0]) for text in model.calibration])
+        return original(target, spec, path, model, **options)
+
+    original = sys.modules["exporter.recheck"].prove
+    monkeypatch.setattr("exporter.recheck.prove", prove)
+    assert verify(tmp_path / "out", calibration_data=texts_file).passed
+    assert seen == [[], [4, 5]]
 
 
 def test_the_longest_texts_are_cut_to_the_model(checkpoint_folder, tmp_path, target):
