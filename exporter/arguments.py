@@ -26,6 +26,9 @@ examples:
       --flavour optimized,fixed_logits
   squeezebert-export build ./my-model out/mine --target coreml --precision w8a8 \\
       --calibration-data train.tsv
+  squeezebert-export build ./my-model out/mine --budget 0.5 --eval-data dev.tsv
+  squeezebert-export build ./my-model out/mine --budget 1 --smallest --eval-data dev.tsv \\
+      --calibration-data train.txt
   squeezebert-export build ./my-model out/mine --dry-run
 
 Run the same command again to continue after an interruption: finished artifacts are kept. The
@@ -38,7 +41,8 @@ precisions:
   fp32, fp16    onnx and executorch compute in fp32 (fp16: only weights are stored as fp16); coreml
                 and the backends coreml and vulkan compute in fp16
   int8          int8 weights; onnx and executorch quantize activations as they come
-  int4          int4 weights in blocks of 32 (coreml: iOS 18)
+  int4          int4 weights in blocks of 32 (coreml: iOS 18; onnx: computed as int8)
+  mixed         onnx and executorch: every layer its own way, within a --budget
   palettized6, palettized4
                 coreml: 6-bit indices into a table a weight, 4-bit ones into a table for a few rows
                 (iOS 18)
@@ -137,14 +141,40 @@ def command_line() -> argparse.ArgumentParser:
         "--calibration-data",
         type=Path,
         metavar="TSV",
-        help="typical texts, from which w8a8 takes the ranges of its activations",
+        help="typical texts, tab-separated or one a line: w8a8 takes the ranges of its activations "
+        "from them, and --budget what smoothing and the correction of 4-bit weights need",
     )
     build.add_argument(
         "--calibration-limit",
         type=positive_count,
         default=128,
         metavar="N",
-        help="use the first N of them (default: %(default)s)",
+        help="draw N of them (default: %(default)s)",
+    )
+    build.add_argument(
+        "--calibration-seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="which ones: of the same seed always the same (default: %(default)s)",
+    )
+    build.add_argument(
+        "--budget",
+        type=_points,
+        metavar="POINTS",
+        help="search for the fastest artifact that loses at most so many points of accuracy on "
+        "--eval-data: 'mixed', whose layers are each computed and stored as that allows (onnx, "
+        "executorch)",
+    )
+    build.add_argument(
+        "--smallest", action="store_true", help="with --budget: the smallest, not the fastest"
+    )
+    build.add_argument(
+        "--search-minutes",
+        type=positive_count,
+        default=20,
+        metavar="N",
+        help="with --budget: the longest that a target's search takes (default: %(default)s)",
     )
     build.add_argument("--force", action="store_true", help="rebuild what is up to date, too")
     build.add_argument(
@@ -169,6 +199,13 @@ def command_line() -> argparse.ArgumentParser:
     )
     _add_model_options(baseline)
     return parser
+
+
+def _points(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of points") from None
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -89,6 +89,7 @@ def build(
     eval_limit: int | None = None,
     calibration_data: Path | None = None,
     calibration_limit: int = CALIBRATION_EXAMPLES,
+    calibration_seed: int = 0,
     budget: Budget | None = None,
     seed: int = 0,
     force: bool = False,
@@ -127,7 +128,9 @@ def build(
     evaluator = None
     if eval_data is not None:
         evaluator = Evaluator.open(checkpoint, eval_data, limit=eval_limit)
-    checkpoint, calibration = calibrated(checkpoint, specs, calibration_data, calibration_limit)
+    checkpoint, calibration = calibrated(
+        checkpoint, specs, calibration_data, calibration_limit, calibration_seed
+    )
     if dry_run:
         known = [item for item in specs if item[0].precision != MIXED]
         plan = plan_artifacts(checkpoint, known, out, old, force=force, mixes={})
@@ -159,9 +162,7 @@ def build(
             manifest = replace(manifest, evaluation=evaluation_record(evaluator.data))
         chosen: Mapping[str, Chosen] = {}
         if budget is not None and evaluator is not None:
-            chosen = choose_mixes(
-                checkpoint, specs, evaluator, calibration_data, budget, out, progress
-            )
+            chosen = choose_mixes(checkpoint, specs, evaluator, budget, out, progress)
         mixes = {target: found.mix for target, found in chosen.items()}
         plan = plan_artifacts(checkpoint, specs, out, old, force=force, mixes=mixes)
         for item in plan:

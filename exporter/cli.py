@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -15,6 +15,9 @@ from exporter.errors import ExportError
 from exporter.filesystem import explain_os_error
 from exporter.progress import ConsoleProgress
 from exporter.rendering_evaluation import show_evaluation
+
+if TYPE_CHECKING:
+    from exporter.mixing import Budget
 
 INTERRUPTED = 130
 _CHECK_FAILED = 1
@@ -64,6 +67,8 @@ def _build(options: argparse.Namespace, words: list[str], errors: Console) -> in
         eval_limit=options.eval_limit,
         calibration_data=options.calibration_data,
         calibration_limit=options.calibration_limit,
+        calibration_seed=options.calibration_seed,
+        budget=_budget(options),
         seed=options.seed,
         force=options.force,
         dry_run=options.dry_run,
@@ -75,6 +80,17 @@ def _build(options: argparse.Namespace, words: list[str], errors: Console) -> in
         for check in checks:
             _print(errors, f"error: {path} {check.failure}")
     return _CHECK_FAILED if result.refused else 0
+
+
+def _budget(options: argparse.Namespace) -> "Budget | None":
+    from exporter.errors import UserError
+    from exporter.mixing import Budget
+
+    if options.budget is None:
+        if options.smallest:
+            raise UserError("--smallest needs a budget.", "Say how much may be lost: --budget 0.5")
+        return None
+    return Budget(options.budget, options.smallest, options.search_minutes)
 
 
 def _verify(options: argparse.Namespace, _: list[str], errors: Console) -> int:

@@ -1,16 +1,22 @@
 """The part of a build that chooses how each layer of a mixed artifact is computed and stored."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
+from exporter.filesystem import explained_os_errors
 from exporter.manifest import ChoiceRecord
 from exporter.progress import Progress
 from exporter.quantization.mix import MIXED, Mix
 from exporter.targets.base import ArtifactSpec, Target, find_target
 from exporter.verification.evaluation import Evaluator
+
+if TYPE_CHECKING:
+    from exporter.search.found import Found
 
 #: Why a dry run cannot say whether a mixed artifact is up to date.
 SEARCHED = "a search chooses how its layers are computed"
@@ -29,7 +35,7 @@ class Budget:
 
     points: float
     smallest: bool = False
-    minutes: float = 30.0
+    minutes: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -80,13 +86,60 @@ def choose_mixes(
     checkpoint: Checkpoint,
     specs: Sequence[tuple[ArtifactSpec, Target]],
     evaluator: Evaluator,
-    calibration_data: Path | None,
     budget: Budget,
     out: Path,
     progress: Progress,
 ) -> Mapping[str, Chosen]:
     """What a search chooses for every target with a mixed artifact, by the target's name.
 
+    What it measures and reports lies in the folder ``search/TARGET`` of the bundle ``out``. The
+    texts of ``checkpoint.model.calibration`` are those of the search, where there are any.
+
     Raises UserError for too few examples, CheckFailed where nothing keeps the budget.
     """
-    raise NotImplementedError
+    # matplotlib and the rest are needed by those who search alone.
+    from exporter.search.report import write_report
+    from exporter.search.search import choose_mix
+
+    chosen = {}
+    for spec, target in specs:
+        if spec.precision != MIXED:
+            continue
+        folder = out / FOLDER / target.name
+        with explained_os_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        progress.note(f"{spec.path}: search within {budget.points:g} points")
+        found = choose_mix(
+            checkpoint,
+            target,
+            evaluator,
+            checkpoint.model.calibration,
+            budget=budget.points / 100,
+            folder=folder,
+            spec=spec,
+            smallest=budget.smallest,
+            minutes=budget.minutes,
+            progress=progress,
+        )
+        write_report(found, folder)
+        for line in found.lines():
+            progress.note(line)
+        chosen[target.name] = Chosen(found.mix, _record(found, evaluator, folder, out))
+    return chosen
+
+
+def _record(found: "Found", evaluator: Evaluator, folder: Path, out: Path) -> ChoiceRecord:
+    confirmed = found.chosen.confirmed
+    if confirmed is None:
+        raise ValueError("a mix was chosen without a measurement of its artifact")
+    return ChoiceRecord(
+        budget=found.wish.budget,
+        goal="size" if found.wish.smallest else "time",
+        loss=confirmed.loss,
+        interval=confirmed.loss_interval,
+        examples=confirmed.examples,
+        data=evaluator.data.name,
+        data_sha256=evaluator.data.sha256,
+        methods=dict(sorted(Counter(found.mix.methods.values()).items())),
+        report=(folder / "report.md").relative_to(out).as_posix(),
+    )

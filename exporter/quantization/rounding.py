@@ -49,7 +49,8 @@ class Rounded:
     @property
     def blocks(self) -> int:
         """Neighbours of a row that share a step are one of so many."""
-        return (self.scale if self.multiplier is None else self.multiplier).shape[1]
+        steps = self.scale if self.multiplier is None else self.multiplier
+        return int(steps.shape[1])
 
     @property
     def step(self) -> Float32:

@@ -31,8 +31,8 @@ CORRECTED_STEPS = 8.0
 
 _LIMITS = {8: INT8_LIMIT, 4: INT4_LIMIT}
 
-#: Scales are rounded to fp16 or bfloat16, which moves a block's squared error by up to 5 % (two trained
-#: models). A step twice as large makes it four times as large.
+#: Scales are rounded to fp16 or bfloat16, which moves a block's squared error by up to 5 % (two
+#: trained models). A step twice as large makes it four times as large.
 _NEARLY = 1.5
 #: Squared error that fp32 may leave where a block has nothing to round.
 _TINY = 1e-12
