@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from exporter.errors import UserError
 from exporter.targets.base import Array
 from exporter.verification.accuracy import kullback_leibler
+from exporter.verification.evaluation import Evaluator
 from exporter.verification.paired_statistics import examples_needed, paired_difference_interval
 
 #: Most examples that mixes are compared on; never more than a third of all.
@@ -55,15 +57,34 @@ class Judgement:
     agreement: float
     divergence: float
 
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> "Judgement":
+        """What ``asdict`` gave, as JSON gives it back."""
+        low, high = found["loss_interval"]
+        return cls(**{**found, "loss_interval": (low, high)})
+
 
 def split(count: int, seed: int = SEED) -> tuple[Indices, Indices]:
     """Indices of the part to choose by (a third, ``MOST_SEARCHED`` at most) and of the rest.
 
     Both in an order that is as good as any: a part of a part is a sample too.
     """
-    order = np.random.default_rng(seed).permutation(count)
+    order = shuffled(count, seed)
     size = min(count // 3, MOST_SEARCHED)
     return order[:size], order[size:]
+
+
+def shuffled(count: int, seed: int = SEED) -> Indices:
+    """All indices in an order that the seed decides."""
+    return np.random.default_rng(seed).permutation(count)
+
+
+def examples_of(evaluator: Evaluator, *, reference: bool = True) -> Examples:
+    """All of an evaluator's, in its order; without ``reference`` its logits are zeros."""
+    labels = np.asarray(evaluator.data.labels)
+    zeros = np.zeros((len(labels), len(evaluator.checkpoint.model.labels or ())), np.float32)
+    logits = evaluator.reference_logits if reference else zeros
+    return Examples(evaluator.encoded.rows, labels, logits)
 
 
 def check_enough(count: int, budget: float) -> None:

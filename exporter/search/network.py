@@ -1,6 +1,6 @@
 """A classifier in PyTorch, computed by a mix: part by part, and fast enough for a search."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,9 @@ from exporter.quantization.rounding import Rounded
 from exporter.quantization.schemes.mixed import quantized_input, rounded, smoothed, tensor_parts
 from exporter.search.examples import Examples, batches, padded
 from exporter.targets.base import Array
+
+#: Batches after which progress is told.
+_PROGRESS_EVERY = 8
 
 
 class Network:
@@ -130,11 +133,15 @@ class Networks:
             found[weight] = mix.corrected.get(weight) or self._known[key]
         return found
 
-    def logits(self, mix: Mix, examples: Examples) -> Array:
+    def logits(
+        self, mix: Mix, examples: Examples, progress: Callable[[str], None] = lambda _: None
+    ) -> Array:
         """[examples, labels] of ``mix``, in the order of ``examples``."""
         network = self.network(mix)
         found: list[Array | None] = [None] * len(examples)
-        for chosen in batches(examples):
+        for number, chosen in enumerate(batches(examples)):
+            if number % _PROGRESS_EVERY == 0:
+                progress(f"{number * len(chosen)}/{len(examples)} examples")
             batch = padded([examples.rows[index] for index in chosen])
             for index, row in zip(chosen, network.logits(batch), strict=True):
                 found[index] = row

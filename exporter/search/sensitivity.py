@@ -156,7 +156,7 @@ def measure(
             journal.put(_key(key, chunk, trial), asdict(effect))
             spent += 1
             passed = clock() - started
-            progress(_how_far(number, len(chunks), passed, seconds))
+            progress(f"{chunk.start} of up to {size} examples, {trial.name}")
             if not number and passed > seconds:
                 raise _too_slow(passed / spent * len(asked), passed)
         for trial in asked:
@@ -225,11 +225,6 @@ def _effects(
 
 def _key(key: str, chunk: range, trial: Trial) -> str:
     return f"{key}/sensitivity/{chunk.start}-{chunk.stop}/{trial.name}"
-
-
-def _how_far(chunk: int, chunks: int, passed: float, seconds: float) -> str:
-    left = max(0.0, seconds - passed)
-    return f"{chunk * CHUNK} of up to {chunks * CHUNK} examples, at most {left / 60:.0f} min left"
 
 
 def _too_slow(whole: float, passed: float) -> CheckFailed:

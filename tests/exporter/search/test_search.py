@@ -1,0 +1,109 @@
+"""The search chooses on one part of the data, and is judged on another."""
+
+import numpy as np
+import pytest
+
+from exporter.checkpoint import load
+from exporter.errors import CheckFailed, UserError
+from exporter.search import timing
+from exporter.search.search import choose_mix
+from exporter.verification.evaluation import Evaluator
+from tests.exporter.bundle.tiny_checkpoint import LABELS, WORDS, write_checkpoint
+from tests.exporter.search.mixed_target import MixedTarget, bits_of
+
+EXAMPLES = 240
+BUDGET = 0.03  # 92 examples are the least
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_rounds():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "FEWEST_ROUNDS", 2)
+        patch.setattr(timing, "MOST_ROUNDS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    checkpoint = load(str(write_checkpoint(folder / "model")))
+    generator = np.random.default_rng(0)
+    texts = [" ".join(generator.choice(WORDS, generator.integers(2, 9))) for _ in range(EXAMPLES)]
+
+    def write(labels):
+        lines = [f"{text}\t{label}" for text, label in zip(texts, labels, strict=True)]
+        path = folder / "data.tsv"
+        path.write_text("\n".join(["text\tlabel", *lines]))
+        return Evaluator.open(checkpoint, path)
+
+    found = write([LABELS[0]] * EXAMPLES).reference_logits.argmax(axis=1)
+    return write([LABELS[index] for index in found])
+
+
+def run(evaluator, folder, target=None, **options):
+    options = {"budget": BUDGET, "minutes": 5, "smallest": True, **options}
+    return choose_mix(
+        evaluator.checkpoint, target or MixedTarget(), evaluator, folder=folder, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def found(evaluator, tmp_path_factory):
+    return run(evaluator, tmp_path_factory.mktemp("found"))
+
+
+def test_the_choice_keeps_the_budget_on_examples_that_had_no_part_in_it(found):
+    judged = found.chosen.confirmed
+    assert judged.loss <= BUDGET
+    assert judged.examples + found.searching == EXAMPLES
+    assert judged.examples >= EXAMPLES * 2 / 3
+
+
+def test_the_smallest_is_smaller_than_int8(found, evaluator):
+    model = evaluator.checkpoint.model
+    assert bits_of(found.mix, model) < bits_of(found.usual.mix, model)
+    assert found.chosen.built.bytes < found.usual.built.bytes
+
+
+def test_the_lines_say_what_was_chosen_and_what_it_loses(found):
+    text = "\n".join(found.lines())
+    assert "points (95 % interval" in text
+    assert "int4_tensor" in text
+    assert "had no part in the choice" in text
+
+
+def test_the_fastest_keeps_the_budget_too(evaluator, tmp_path):
+    assert run(evaluator, tmp_path, smallest=False).chosen.confirmed.loss <= BUDGET
+
+
+def test_a_second_run_measures_nothing_again(evaluator, tmp_path):
+    first = run(evaluator, tmp_path)
+    content = (tmp_path / "measured.jsonl").read_text()
+    second = run(evaluator, tmp_path)
+    assert second.chosen.methods == first.chosen.methods
+    assert (tmp_path / "measured.jsonl").read_text() == content
+
+
+def test_artifacts_that_break_the_budget_are_not_chosen_however_good_their_reference(
+    evaluator, tmp_path
+):
+    with pytest.raises(CheckFailed, match="Nothing that is quantized was found") as raised:
+        run(evaluator, tmp_path, MixedTarget(spoil=30.0))
+    assert "--budget" in raised.value.next_step
+
+
+def test_too_few_examples_say_how_many_are_needed(evaluator, tmp_path):
+    with pytest.raises(UserError, match=r"553 are needed") as raised:
+        run(evaluator, tmp_path, budget=0.005)
+    assert "829" in raised.value.next_step
+
+
+@pytest.mark.parametrize("budget", [0.0, -0.1])
+def test_no_budget_is_refused(evaluator, tmp_path, budget):
+    with pytest.raises(UserError, match="budget"):
+        run(evaluator, tmp_path, budget=budget)
+
+
+def test_a_target_without_methods_is_refused(evaluator, tmp_path):
+    with pytest.raises(UserError, match="--target onnx"):
+        run(evaluator, tmp_path, MixedTarget(methods=()))
