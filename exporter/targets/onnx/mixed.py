@@ -190,7 +190,8 @@ class MixedArithmetic:
             return graph.node("Add", [graph.node("MatMul", [block.values, weight]), bias])
         if block.row_scale:
             product = self._integer_product(block, weight, scale)
-            return graph.node("Add", [graph.node("Mul", [product, block.row_scale]), bias])
+            # Sum, not Add: ONNX Runtime fuses that and Gelu into a slower operator, BiasGelu.
+            return graph.node("Sum", [graph.node("Mul", [product, block.row_scale]), bias])
         return self._integer_product(block, weight, scale, bias)
 
     def _integer_product(self, block: Operand, weight: str, scale: str, bias: str = "") -> str:
