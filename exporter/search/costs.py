@@ -5,6 +5,7 @@ by the target itself, a kind of unit by another method and all else by the targe
 do not depend on the values of weights; the sizes of files do not either.
 """
 
+import statistics
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -46,6 +47,14 @@ _VOCABULARY = 1024
 #: Static ranges cost the same whatever they are.
 _BOUNDS = (-8.0, 8.0)
 
+#: Half widths of a 95 % interval beyond which a difference counts: three standard errors, as there
+#: are some thirty differences, of which one or two lie beyond 95 % by chance.
+_CERTAIN = 1.5
+
+#: Share of the stand-in's time by which two methods of all its layers may differ unseen before the
+#: machine is called busy.
+_BUSY = 0.1
+
 _TIMED_KINDS: tuple[Kind, ...] = ("attention", "post_attention", "intermediate", "output")
 _BYTES_OF_HEAD: Kind = "post_attention"
 _SMOOTHING = "smoothing"
@@ -62,8 +71,8 @@ class Cost:
 
     @property
     def certain(self) -> float:
-        """The milliseconds where they are more than their spread, else none."""
-        return self.milliseconds if abs(self.milliseconds) > self.spread else 0.0
+        """The milliseconds where they are more than chance, else none."""
+        return self.milliseconds if abs(self.milliseconds) > _CERTAIN * self.spread else 0.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,19 @@ class Costs:
     usual: tuple[str, str]
     tokens: int
     base: Timing
+
+    @property
+    def remark(self) -> str:
+        """ "", or that the machine was too busy to tell the methods' times from each other."""
+        spreads = [c.spread for k in _TIMED_KINDS for c in self.kinds[k].values() if c.spread]
+        unseen = statistics.median(spreads) * _LAYERS / self.base.median if spreads else 0.0
+        if unseen < _BUSY:
+            return ""
+        return (
+            f"Other work disturbed the timing: methods of a kind of layer that differ by less than "
+            f"{unseen:.0%} of the model's time count as equally fast. On a quiet machine, with the "
+            "folder of the report removed, the search can tell more."
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

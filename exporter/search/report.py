@@ -164,7 +164,8 @@ def cost_lines(costs: Costs) -> list[str]:
     return [
         f"Measured on {machine_name()}, one thread, {costs.tokens} tokens, on two layers of the "
         f"model's widths, against {costs.usual[0]} (tables: {costs.usual[1]}); these two layers "
-        f"take {costs.base.median:.2f} ms. Differences within their 95 % interval count as none.",
+        f"take {costs.base.median:.2f} ms. Differences of less than one and a half times "
+        "their 95 % interval (±) count as none.",
         "",
         *_table(["kind", "method", "microseconds a layer", "bytes a weight"], rows),
     ]

@@ -53,6 +53,9 @@ _STEP_BACK = 0.7
 #: Uniform mixes beside the usual one that are compared with the chain's.
 _UNIFORM = 2
 
+#: Times whose intervals overlap count as equal up to this ratio of their medians.
+_AS_FAST = 1.03
+
 _SILENT = SilentProgress()
 
 
@@ -161,7 +164,7 @@ class _Search:
             costs,
             len(self._searching),
             self._looks,
-            tuple(self._remarks),
+            tuple(remark for remark in (*self._remarks, costs.remark) if remark),
         )
 
     def _prepare(self) -> tuple[Prepared, Costs]:
@@ -228,8 +231,8 @@ class _Search:
             self._build(shop, paths, (usual, fp32, *finalists), usual)
             queue = list(finalists)
             while queue:
-                queue.sort(key=self._measured)
-                name = queue.pop(0)
+                name = self._cheapest(queue)
+                queue.remove(name)
                 if self._judge(shop, paths[name], name).loss <= self._wish.budget:
                     if name != usual and self._left() > 0:
                         self._judge(shop, paths[usual], usual)
@@ -310,15 +313,19 @@ class _Search:
         known = self._known[name]
         return known.bytes if self._wish.smallest else known.milliseconds
 
-    def _measured(self, name: str) -> tuple[float, float]:
-        """What is to be least; times that differ by less than a hundredth are the same."""
-        built = self._known[name].built
-        if built is None:
-            raise ValueError(f"{name} is a finalist that was not built")
-        ratio = built.ratio.median
+    def _cheapest(self, names: Sequence[str]) -> str:
+        """As measured: of those that are as fast as the fastest, as far as can be told, the
+        smallest; or the smallest, and of equals the fastest."""
+        found = {name: built for name in names if (built := self._known[name].built) is not None}
         if self._wish.smallest:
-            return built.bytes, ratio
-        return round(ratio, 2), built.bytes
+            return min(found, key=lambda n: (found[n].bytes, found[n].ratio.median))
+        fastest = min(built.ratio.median for built in found.values())
+        equal = [
+            name
+            for name, built in found.items()
+            if built.ratio.low <= fastest and built.ratio.median <= fastest * _AS_FAST
+        ]
+        return min(equal, key=lambda n: found[n].bytes)
 
     def _nothing_found(self) -> CheckFailed:
         """With the best mix that is not fp32, and its loss."""

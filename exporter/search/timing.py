@@ -38,8 +38,9 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Milliseconds of each of ``runs`` in every round, after a warm-up.
 
-    A round goes forth and back (A B B A) and counts the mean of both, in which a drift falls out.
-    It ends after ``seconds``, but not before ``FEWEST_ROUNDS``.
+    A round goes forth and back (A B B A) and counts the faster of both runs, the one that other
+    work on the machine has disturbed less. It ends after ``seconds``, but not before
+    ``FEWEST_ROUNDS``.
     """
     for run in runs.values():
         for _ in range(_WARM_UP):
@@ -47,11 +48,11 @@ def interleaved(
     samples: dict[str, list[float]] = {name: [] for name in runs}
     started, rounds = clock(), 0
     while rounds < FEWEST_ROUNDS or (rounds < MOST_ROUNDS and clock() - started < seconds):
-        taken = dict.fromkeys(runs, 0.0)
+        taken = dict.fromkeys(runs, math.inf)
         for name in (*runs, *reversed(list(runs))):
             begun = clock()
             runs[name]()
-            taken[name] += (clock() - begun) * 500
+            taken[name] = min(taken[name], (clock() - begun) * 1000)
         for name, value in taken.items():
             samples[name].append(value)
         rounds += 1
