@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from exporter.errors import UserError
 from exporter.model.config import SourceModel
-from exporter.quantization.mix import METHODS, Mix, check_mix, is_table, site_of, uniform_mix
+from exporter.quantization.mix import METHODS, Mix, check_mix, is_table, site_of, uniform_mix, units
 from exporter.quantization.rounding import Rounded
 from exporter.quantization.schemes.mixed import mix_of, rounded
 from exporter.targets.onnx import levels
@@ -61,6 +62,12 @@ def artifact_mix(model: SourceModel, precision: str) -> Mix | None:
         case "mixed":
             mix = mix_of(model)
             check_mix(mix, model.config, model.task, LINEAR_METHODS)
+            for unit in units(model.config, model.task):
+                if len({mix.bounds.get(member) for member in unit.members}) > 1:
+                    raise UserError(
+                        f"{', '.join(unit.members)} read one tensor and have several bounds.",
+                        "Give them the same bounds, or let the build choose: --budget",
+                    )
             return mix
     return None
 
