@@ -17,9 +17,9 @@ _MOST_LABELS = 7
 def check_label_order(logits: Array, data: LabelledData, names: Sequence[str]) -> None:
     """UserError where the answers fit another order of the model's labels, and not this one.
 
-    ``logits`` are PyTorch's, [examples, labels]. The order is called wrong when the model is right
-    less often than the most frequent label alone, and with its labels in another order more often,
-    both beyond chance (95 % intervals).
+    ``logits`` are PyTorch's, [examples, labels]. The order is called wrong when the model is not
+    right more often than the most frequent label alone, and with its labels in another order more
+    often than either; each beyond chance (95 % intervals).
     """
     if len(names) > _MOST_LABELS:
         return
@@ -31,7 +31,8 @@ def check_label_order(logits: Array, data: LabelledData, names: Sequence[str]) -
     order = max(itertools.permutations(rows), key=lambda names_of: counts[rows, names_of].sum())
     best = int(counts[rows, order].sum())
     majority = np.bincount(labels).max() / total
-    if wilson_interval(right, total)[1] < majority < wilson_interval(best, total)[0]:
+    low, high = wilson_interval(right, total)
+    if low <= majority and wilson_interval(best, total)[0] > max(majority, high):
         raise UserError(
             f"The labels stand in another order than the model's: PyTorch fp32 gives the label of "
             f"{data.name} to {right / total:.2%} of the examples with {', '.join(names)}, and to "

@@ -119,14 +119,21 @@ class _Processes:
             while busy:
                 for connection in wait([worker.connection for worker in busy.values()]):
                     worker = busy[connection]
-                    found = _received(worker)
+                    try:
+                        found = _received(worker)
+                    except ProcessDied:
+                        raise
+                    except Exception:
+                        del busy[connection]
+                        _drain(busy)
+                        raise
                     if waiting:  # first: the process works while the caller does
                         _send(worker, opener, waiting.popleft())
                     else:
                         del busy[connection]
                     yield found
         finally:
-            if busy:  # an error, or the caller asks no more: these have answers for nobody
+            if busy:  # a process died, or the caller asks no more: these work for nobody
                 self.stop()
 
     def stop(self) -> None:
@@ -176,6 +183,13 @@ def _received(worker: _Worker) -> tuple[int, Array]:
     if kind in _REFUSALS:
         raise _REFUSALS[kind](*answer)
     raise RuntimeError(f"In the process that runs the model:\n{answer[0]}")
+
+
+def _drain(busy: dict[object, _Worker]) -> None:
+    """Wait for the answers of processes whose work is not needed any more: they can go on then."""
+    for connection, worker in list(busy.items()):
+        worker.connection.recv()
+        del busy[connection]
 
 
 def _died(worker: _Worker) -> ProcessDied:

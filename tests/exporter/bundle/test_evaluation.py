@@ -281,19 +281,23 @@ def test_an_artifact_that_is_not_finite_fails_and_the_others_are_measured(
     assert document["artifacts"]["fake/model.json"]["check"]["passed"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_chunks")
 def test_a_stock_export_is_measured_and_not_judged(checkpoint_folder, labelled, tmp_path):
-    build_baseline(str(checkpoint_folder), tmp_path / "stock", targets=("onnx",))
+    build_baseline(str(checkpoint_folder), tmp_path / "stock", targets=("onnx", "executorch"))
     result = evaluate(tmp_path / "stock", labelled)
     assert result.passed
     assert result.checks == {}
-    assert result.accuracies["onnx/model.onnx"].agreement == 1.0
-    assert result.saved == ("onnx/model.onnx", "onnx/model_int8.onnx")
-    (checks, _) = (a.verification["checks"] for a in read_manifest(tmp_path / "stock").artifacts)
-    assert [check["name"] for check in checks] == ["outputs"]
+    for path in ("onnx/model.onnx", "executorch/model.pte"):
+        assert result.accuracies[path].agreement == 1.0
+    artifacts = read_manifest(tmp_path / "stock").artifacts
+    assert result.saved == tuple(a.path for a in artifacts)
+    for artifact in artifacts:
+        assert [check["name"] for check in artifact.verification["checks"]] == ["outputs"]
     assert "passed no gate" in (tmp_path / "stock" / "README.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_chunks")
 def test_the_numbers_are_the_same_in_two_processes(checkpoint_folder, labelled, tmp_path):
     """With a real target: the other processes know only those."""
