@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from exporter.model.config import TASKS
+
 
 def add_command(
     commands: Any,
@@ -49,3 +51,21 @@ def positive_count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
     return int(text)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What a model is, where its checkpoint leaves it open."""
+    parser.add_argument("--task", choices=TASKS, help="default: the checkpoint's own task")
+    parser.add_argument(
+        "--labels",
+        type=comma_names,
+        metavar="A,B,C",
+        help="names of the outputs in their order, where the checkpoint does not give them",
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """Of architectures without a checkpoint."""
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the weights of random:... (default: 0)"
+    )

@@ -4,9 +4,16 @@ import argparse
 from pathlib import Path
 
 import exporter
-from exporter.argument_parts import add_command, comma_counts, comma_names, positive_count
+from exporter.argument_parts import (
+    add_command,
+    add_model_options,
+    add_seed,
+    comma_counts,
+    comma_names,
+    positive_count,
+)
 from exporter.bundle_arguments import add_bundle_commands
-from exporter.model.config import TASKS
+from exporter.search_arguments import add_search_options, add_sensitivity
 
 _EPILOG = """\
 MODEL is a Hub id (squeezebert/squeezebert-mnli), a folder with config.json, weights and
@@ -124,7 +131,8 @@ def command_line() -> argparse.ArgumentParser:
         metavar="N,N",
         help="of coreml: the numbers of tokens that its packages take (default: see below)",
     )
-    _add_model_options(build)
+    add_model_options(build)
+    add_seed(build)
     build.add_argument(
         "--eval-data",
         type=Path,
@@ -158,29 +166,13 @@ def command_line() -> argparse.ArgumentParser:
         metavar="N",
         help="which ones: of the same seed always the same (default: %(default)s)",
     )
-    build.add_argument(
-        "--budget",
-        type=_points,
-        metavar="POINTS",
-        help="search for the fastest artifact that loses at most so many points of accuracy on "
-        "--eval-data: 'mixed', whose layers are each computed and stored as that allows (onnx, "
-        "executorch)",
-    )
-    build.add_argument(
-        "--smallest", action="store_true", help="with --budget: the smallest, not the fastest"
-    )
-    build.add_argument(
-        "--search-minutes",
-        type=positive_count,
-        default=20,
-        metavar="N",
-        help="with --budget: the longest that a target's search takes (default: %(default)s)",
-    )
+    add_search_options(build)
     build.add_argument("--force", action="store_true", help="rebuild what is up to date, too")
     build.add_argument(
         "--dry-run", action="store_true", help="say what would be done, write nothing"
     )
 
+    add_sensitivity(commands, _EPILOG)
     add_bundle_commands(commands)
 
     baseline = add_command(
@@ -197,25 +189,6 @@ def command_line() -> argparse.ArgumentParser:
         default=("onnx",),
         help="onnx, executorch, or both, with commas (default: onnx)",
     )
-    _add_model_options(baseline)
+    add_model_options(baseline)
+    add_seed(baseline)
     return parser
-
-
-def _points(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of points") from None
-
-
-def _add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--task", choices=TASKS, help="default: the checkpoint's own task")
-    parser.add_argument(
-        "--labels",
-        type=comma_names,
-        metavar="A,B,C",
-        help="names of the outputs in their order, where the checkpoint does not give them",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights of random:... (default: 0)"
-    )

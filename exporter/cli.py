@@ -134,6 +134,24 @@ def _evaluate(options: argparse.Namespace, _: list[str], errors: Console) -> int
     return 0 if result.passed else _CHECK_FAILED
 
 
+def _sensitivity(options: argparse.Namespace, _: list[str], errors: Console) -> int:
+    from exporter.search.commands import sensitivity
+
+    result = sensitivity(
+        options.model,
+        options.data,
+        options.out,
+        target=options.target,
+        task=options.task,
+        labels=options.labels,
+        limit=options.limit,
+        minutes=options.minutes,
+        progress=ConsoleProgress(errors),
+    )
+    _show(options, result.document(), lambda console: _print(console, result.text()))
+    return 0
+
+
 def _predict(options: argparse.Namespace, _: list[str], __: Console) -> int:
     from exporter.prediction import predict
 
@@ -180,6 +198,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace, list[str], Console], int]]
     "build": _build,
     "verify": _verify,
     "evaluate": _evaluate,
+    "sensitivity": _sensitivity,
     "predict": _predict,
     "inspect": _inspect,
     "baseline": _baseline,

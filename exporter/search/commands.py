@@ -1,8 +1,10 @@
 """What the command ``sensitivity`` calls."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from exporter.checkpoint import load
 from exporter.errors import UserError
@@ -26,6 +28,17 @@ class SensitivityReport:
 
     path: Path
     examples: int
+
+    def text(self) -> str:
+        """For the terminal: the report without its picture, and where both are."""
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        shown = "\n".join(line for line in lines if not line.startswith("!["))
+        return f"{shown.strip()}\n\nReport and picture: {self.path}"
+
+    def document(self) -> dict[str, Any]:
+        """The document that ``sensitivity --json`` prints."""
+        found: dict[str, Any] = json.loads(self.path.with_suffix(".json").read_bytes())
+        return {"report": str(self.path), **found}
 
 
 def sensitivity(
