@@ -6,6 +6,7 @@ original BERT release (``gamma``, ``beta``) are read too.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 
@@ -80,9 +81,17 @@ IGNORABLE_PREFIXES = (
 
 def weight_shapes(config: EncoderConfig, task: Task, labels: int) -> dict[str, tuple[int, ...]]:
     """Shape of every weight of the model by canonical name, in the order of its ``state_dict``."""
+    return dict(_shapes(config, task, labels))
+
+
+# Searches ask thousands of times, and building a module takes 20 ms.
+@lru_cache(maxsize=16)
+def _shapes(
+    config: EncoderConfig, task: Task, labels: int
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
     with torch.device("meta"):
         state = EncoderModel(config, task, labels).state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+    return tuple((name, tuple(tensor.shape)) for name, tensor in state.items())
 
 
 def hugging_face_names(config: EncoderConfig, task: Task) -> dict[str, str]:

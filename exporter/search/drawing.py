@@ -64,10 +64,12 @@ def draw_sensitivity(found: Sensitivity, all_units: Sequence[Unit]) -> bytes:
     axes.set_xticks(range(len(every)), every)
     axes.tick_params(length=0, labelsize=8)
     axes.set_title("tables and head", fontsize=10)
-    bar = figure.colorbar(image, ax=figure.axes, shrink=0.7)
+    bar = figure.colorbar(image, ax=figure.axes, shrink=0.7, format="%.0e")
     bar.set_label("mean divergence from fp32, nats", fontsize=9)
     figure.suptitle(
-        f"What each layer (columns) does alone, by method; {found.examples} examples", fontsize=11
+        f"What each layer (columns) does alone, by method; {found.examples} examples. "
+        "White: cannot be stored so.",
+        fontsize=11,
     )
     return _png(figure)
 
@@ -94,7 +96,7 @@ def draw_candidates(
             fontsize=8,
             color="#555555",
         )
-        for known in judged:
+        for number, known in enumerate(sorted(judged, key=position)):
             across = position(known)
             loss = _loss(known)
             if across is None or loss is None:
@@ -115,7 +117,7 @@ def draw_candidates(
                 axes.annotate(
                     f"{known.name}{' (chosen)' if mine else ''}",
                     (across, loss * 100),
-                    xytext=(6, 5),
+                    xytext=(7, 6 if number % 2 else -12),
                     textcoords="offset points",
                     fontsize=8,
                 )
@@ -138,7 +140,7 @@ def _loss(known: Candidate) -> float | None:
     judged = known.confirmed or known.searched
     if judged is not None:
         return judged.loss
-    return 0.0 if set(known.methods.values()) == {"fp32"} else None
+    return 0.0 if known.built and set(known.methods.values()) == {"fp32"} else None
 
 
 def _latency(usual: Candidate) -> Any:
