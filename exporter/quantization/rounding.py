@@ -99,19 +99,6 @@ def quantize_two_levels(weight: Float32) -> Rounded:
     return Rounded(levels.astype(np.int8).reshape(rows, columns), 4, scale[:, None], multiplier)
 
 
-def quantize_table(table: Float32) -> Rounded:
-    """An int4 embedding table: levels -7 to 7, one scale (an fp16 number) for ``TABLE_BLOCK``
-    neighbours. ValueError when a row is not whole blocks."""
-    rows, columns = table.shape
-    if columns % TABLE_BLOCK:
-        raise ValueError(f"rows of {columns} values are not whole blocks of {TABLE_BLOCK}")
-    blocks = table.reshape(rows, columns // TABLE_BLOCK, TABLE_BLOCK)
-    scale = (np.abs(blocks).max(axis=2) / INT4_LIMIT).clip(2.0**-24, 65504 / INT4_LIMIT)
-    scale = scale.astype(np.float16).astype(np.float32)
-    levels = np.rint(blocks / scale[:, :, None]).clip(-INT4_LIMIT, INT4_LIMIT)
-    return Rounded(levels.astype(np.int8).reshape(rows, columns), 4, scale)
-
-
 def quantize_rows(weight: Float32) -> tuple[Int8, Float32]:
     """Symmetric int8 with one scale a row: [rows, columns] -> int8 [rows, columns], scale [rows].
 

@@ -14,13 +14,13 @@ from exporter.model.encoder import build_module
 from exporter.model.layers import GroupedLinear
 from exporter.quantization.activations import fake_quantize, quantize_to_bounds, replace_inputs
 from exporter.quantization.equalization import equalize_values
+from exporter.quantization.levels import quantize_table
 from exporter.quantization.mix import METHODS, Float32, Mix, Weights, is_table, matrices
 from exporter.quantization.reference import Reference
 from exporter.quantization.rounding import (
     Rounded,
     quantize_blocks,
     quantize_rows,
-    quantize_table,
     quantize_two_levels,
 )
 from exporter.quantization.schemes import Scheme

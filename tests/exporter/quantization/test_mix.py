@@ -12,6 +12,7 @@ from small_models import make_batch, small_model
 
 from exporter.errors import UserError
 from exporter.model.config import FAMILIES, TASKS, Family, SourceModel, Task
+from exporter.quantization.levels import quantize_table
 from exporter.quantization.mix import (
     METHODS,
     Mix,
@@ -26,7 +27,6 @@ from exporter.quantization.mix import (
 from exporter.quantization.rounding import (
     BLOCK,
     LARGEST_MULTIPLIER,
-    quantize_table,
     quantize_two_levels,
 )
 from exporter.quantization.schemes.int8 import SCHEME as INT8

@@ -18,8 +18,8 @@ from small_models import small_model
 from small_programs import BLOCKS, SmallProgram
 
 from exporter.errors import UserError
+from exporter.quantization.levels import quantize_table
 from exporter.quantization.mix import Mix
-from exporter.quantization.rounding import quantize_table
 from exporter.quantization.schemes.mixed import rounded_weights
 from exporter.targets.executorch import TARGET
 from exporter.targets.executorch.arithmetic import _Int4Table
