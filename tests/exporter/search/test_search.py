@@ -1,17 +1,22 @@
 """The search chooses on one part of the data, and is judged on another."""
 
+import json
+
 import numpy as np
 import pytest
 
 from exporter.checkpoint import load
 from exporter.errors import CheckFailed, UserError
+from exporter.quantization.mix import units
 from exporter.search import timing
+from exporter.search.commands import sensitivity
+from exporter.search.report import write_report
 from exporter.search.search import choose_mix
 from exporter.verification.evaluation import Evaluator
 from tests.exporter.bundle.tiny_checkpoint import LABELS, WORDS, write_checkpoint
 from tests.exporter.search.mixed_target import MixedTarget, bits_of
 
-EXAMPLES = 240
+EXAMPLES = 144
 BUDGET = 0.03  # 92 examples are the least
 
 
@@ -26,7 +31,7 @@ def _few_rounds():
 @pytest.fixture(scope="module")
 def evaluator(tmp_path_factory):
     folder = tmp_path_factory.mktemp("search")
-    checkpoint = load(str(write_checkpoint(folder / "model")))
+    checkpoint = load(str(write_checkpoint(folder / "model", layers=1)))
     generator = np.random.default_rng(0)
     texts = [" ".join(generator.choice(WORDS, generator.integers(2, 9))) for _ in range(EXAMPLES)]
 
@@ -48,8 +53,14 @@ def run(evaluator, folder, target=None, **options):
 
 
 @pytest.fixture(scope="module")
-def found(evaluator, tmp_path_factory):
-    return run(evaluator, tmp_path_factory.mktemp("found"))
+def folder(tmp_path_factory):
+    """Where ``found`` has left what it measured, for whoever searches on."""
+    return tmp_path_factory.mktemp("found")
+
+
+@pytest.fixture(scope="module")
+def found(evaluator, folder):
+    return run(evaluator, folder)
 
 
 def test_the_choice_keeps_the_budget_on_examples_that_had_no_part_in_it(found):
@@ -72,24 +83,48 @@ def test_the_lines_say_what_was_chosen_and_what_it_loses(found):
     assert "had no part in the choice" in text
 
 
-def test_the_fastest_keeps_the_budget_too(evaluator, tmp_path):
-    assert run(evaluator, tmp_path, smallest=False).chosen.confirmed.loss <= BUDGET
+def test_a_second_run_measures_nothing_again(evaluator, found, folder):
+    content = (folder / "measured.jsonl").read_text()
+    assert run(evaluator, folder).mix.text() == found.mix.text()
+    assert (folder / "measured.jsonl").read_text() == content
 
 
-def test_a_second_run_measures_nothing_again(evaluator, tmp_path):
-    first = run(evaluator, tmp_path)
-    content = (tmp_path / "measured.jsonl").read_text()
-    second = run(evaluator, tmp_path)
-    assert second.chosen.methods == first.chosen.methods
-    assert (tmp_path / "measured.jsonl").read_text() == content
+def test_the_fastest_keeps_the_budget_too(evaluator, found, folder):
+    assert found.wish.smallest
+    assert run(evaluator, folder, smallest=False).chosen.confirmed.loss <= BUDGET
 
 
 def test_artifacts_that_break_the_budget_are_not_chosen_however_good_their_reference(
-    evaluator, tmp_path
+    evaluator, found, folder
 ):
+    assert found.chosen.searched is None or found.chosen.searched.loss <= BUDGET
     with pytest.raises(CheckFailed, match="Nothing that is quantized was found") as raised:
-        run(evaluator, tmp_path, MixedTarget(spoil=30.0))
+        run(evaluator, folder, MixedTarget(spoil=30.0))
     assert "--budget" in raised.value.next_step
+
+
+def test_the_report_explains_the_choice(found, tmp_path):
+    text = write_report(found, tmp_path).read_text()
+    for line in found.lines():
+        assert line in text
+    for unit in units(found.prepared.networks.model.config, "sequence-classification"):
+        assert f"| {unit.name} | {found.chosen.methods[unit.name]} |" in text
+    document = json.loads((tmp_path / "report.json").read_text())
+    assert document["chosen"] == found.chosen.name
+    assert document["mix"]["methods"] == dict(found.mix.methods)
+    for picture in ("sensitivity.png", "candidates.png"):
+        assert f"]({picture})" in text
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_sensitivity_alone_has_a_report(evaluator, tmp_path, monkeypatch):
+    monkeypatch.setattr("exporter.search.commands.find_target", lambda _: MixedTarget())
+    monkeypatch.setattr("exporter.search.commands.load", lambda *_, **__: evaluator.checkpoint)
+    monkeypatch.setattr(Evaluator, "open", lambda *_: evaluator)
+    report = sensitivity("model", tmp_path / "data.tsv", tmp_path / "out", limit=16)
+    assert report.examples == 16
+    assert "layers.0.attention.output | int4_tensor" in report.path.read_text()
+    assert (report.path.parent / "sensitivity.png").exists()
 
 
 def test_too_few_examples_say_how_many_are_needed(evaluator, tmp_path):
