@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-CLASSES_HEADER = ("artifact", "label", "examples", "precision", "recall", "F1", "F1, all labels")
+CLASSES_HEADER = ("label", "examples", "precision", "recall", "F1")
 #: Labels of an artifact that a table shows: the worst ones, where there are more.
 SHOWN_LABELS = 5
 
@@ -32,24 +32,19 @@ def divergences(found: Mapping[str, Any]) -> str:
     return f"{found['mean_divergence']:.1e}, {found['max_divergence']:.1e}"
 
 
-def class_rows(name: str, found: Mapping[str, Any]) -> list[list[str]]:
-    """Under CLASSES_HEADER: the labels of the artifact ``name``, of many those with the least F1.
+def class_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """Under CLASSES_HEADER: the labels of an artifact, of many those with the least F1.
 
-    Labels that neither the data nor the artifact has are left out. () of manifests that are older.
+    Labels that neither the data nor the artifact has are left out; older manifests have none.
     """
-    rows: list[list[str]] = []
-    for figures in _shown(found):
-        first = not rows
-        rows.append(
-            [
-                name if first else "",
-                figures["label"],
-                str(figures["support"]),
-                *(percent(figures[key]) for key in ("precision", "recall", "f1")),
-                percent(found["macro_f1"]) if first else "",
-            ]
-        )
-    return rows
+    return [
+        [
+            figures["label"],
+            str(figures["support"]),
+            *(percent(figures[key]) for key in ("precision", "recall", "f1")),
+        ]
+        for figures in _shown(found)
+    ]
 
 
 def classes_note(found: Sequence[Mapping[str, Any]]) -> str:

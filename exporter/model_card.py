@@ -10,6 +10,7 @@ from exporter.accuracy_tables import (
     classes_note,
     divergences,
     mcnemar_result,
+    percent,
     points_lost,
 )
 from exporter.manifest import ArtifactRecord, Manifest
@@ -135,6 +136,7 @@ def _accuracy(manifest: Manifest) -> str:
         "accuracy (95 % interval)",
         "PyTorch fp32",
         "agreement",
+        "macro F1",
         "points lost (95 % interval)",
         "McNemar p (right alone: PyTorch : file)",
         "divergence (mean, largest)",
@@ -149,6 +151,7 @@ def _accuracy(manifest: Manifest) -> str:
                 f"{found['accuracy']:.2%} ({low:.2%} to {high:.2%})",
                 f"{found['reference_accuracy']:.2%}",
                 f"{found['agreement']:.2%}",
+                percent(found.get("macro_f1")),
                 points_lost(found),
                 mcnemar_result(found),
                 divergences(found),
@@ -167,12 +170,15 @@ def _accuracy(manifest: Manifest) -> str:
 
 def _classes(manifest: Manifest) -> list[str]:
     """The labels, as each file answers them; older manifests do not have them."""
-    found = [(f"`{a.path}`", a.accuracy) for a in manifest.artifacts if a.accuracy is not None]
-    rows = [row for name, accuracy in found for row in class_rows(name, accuracy)]
+    found = {a.path: a.accuracy for a in manifest.artifacts if a.accuracy is not None}
+    rows = []
+    for path, accuracy in found.items():
+        for index, row in enumerate(class_rows(accuracy)):
+            rows.append(["" if index else f"`{path}`", *row])
     if not rows:
         return []
-    note = classes_note([accuracy for _, accuracy in found])
-    return [_table(CLASSES_HEADER, rows), *([note] if note else [])]
+    note = classes_note(tuple(found.values()))
+    return [_table(["file", *CLASSES_HEADER], rows), *([note] if note else [])]
 
 
 def _provenance(manifest: Manifest) -> str:

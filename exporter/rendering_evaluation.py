@@ -1,6 +1,7 @@
 """What ``evaluate`` found, as a terminal shows it."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -10,6 +11,7 @@ from exporter.accuracy_tables import (
     classes_note,
     divergences,
     mcnemar_result,
+    percent,
     points_lost,
 )
 from exporter.rendering import draw_line, draw_table
@@ -50,16 +52,25 @@ def show_evaluation(console: Console, result: "Evaluation") -> None:
         draw_line(console, f"{path}: not written into the bundle, it was built again meanwhile.")
 
 
-def _differences(console: Console, measured: dict[str, dict[str, object]]) -> None:
-    rows = [[path, mcnemar_result(found), divergences(found)] for path, found in measured.items()]
-    header = ["artifact", "McNemar p (right alone: PyTorch : artifact)", "divergence (mean, max)"]
-    draw_table(console, header, rows)
+def _differences(console: Console, measured: Mapping[str, Mapping[str, Any]]) -> None:
+    rows = [
+        [path, mcnemar_result(found), divergences(found), percent(found["macro_f1"])]
+        for path, found in measured.items()
+    ]
+    draw_table(console, ["artifact", "McNemar p", "divergence", "macro F1"], rows)
+    draw_line(
+        console,
+        "McNemar p: of the examples that PyTorch : the artifact alone gets right. Divergence: of "
+        "the probabilities from PyTorch's, mean and largest, in nats.",
+    )
 
 
-def _classes(console: Console, measured: dict[str, dict[str, object]]) -> None:
-    rows = [row for path, found in measured.items() for row in class_rows(path, found)]
-    if rows:
-        console.print()
-        draw_table(console, CLASSES_HEADER, rows)
+def _classes(console: Console, measured: Mapping[str, Mapping[str, Any]]) -> None:
+    for path, found in measured.items():
+        if rows := class_rows(found):
+            console.print()
+            draw_line(console, path)
+            draw_table(console, CLASSES_HEADER, rows)
     if note := classes_note(tuple(measured.values())):
         draw_line(console, note)
+    console.print()

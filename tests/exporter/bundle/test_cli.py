@@ -89,6 +89,7 @@ def test_an_artifact_that_cannot_be_written_is_said_to_be_so(run, target, checkp
         ["verify", "{out}"],
         ["verify", "{source}"],
         ["evaluate", "{source}", "--data", "x.tsv"],
+        ["evaluate", "{out}", "--data", "x.tsv", "--processes", "2"],
         ["predict", "{source}", "--text", "x"],
         ["inspect", "{source}/config.json"],
         ["baseline", "./nowhere", "{out}"],
@@ -116,6 +117,8 @@ def test_bad_input_is_exit_code_2_and_one_line(words, run, checkpoint_folder, ou
         ["build", "m", "o", "--eval-limit", "0"],
         ["build", "m", "o", "--task", "translation"],
         ["predict", "b"],
+        ["evaluate", "b"],
+        ["evaluate", "b", "--data", "d.tsv", "--processes", "0"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(words, capsys):
@@ -182,8 +185,17 @@ def test_evaluate(run, built, labelled):
     document = json.loads(stdout)
     assert document["artifacts"]["fake/model.json"]["examples"] == 20
     assert document["artifacts"]["fake/model.json"]["check"]["passed"] is True
+    assert document["artifacts"]["fake/model.json"]["classes"][0]["label"] == "low"
+    assert document["not_saved"] == "only the first 20 examples were used"
+    code, stdout, _ = run("evaluate", built, "--data", labelled, "--no-save", "--processes", "2")
+    assert "Not written into the bundle" in stdout
+    assert 'accuracy": null' in json_of(built)
     code, stdout, _ = run("evaluate", built, "--data", labelled)
     assert "60 examples of data.tsv: PyTorch fp32 95.00%" in stdout
+    assert "too few examples to tell a loss of 0.5 points (about 553 are needed)" in stdout
+    assert "Not written" not in stdout
+    code, stdout, _ = run("inspect", built)
+    assert "95.00%" in stdout
 
 
 def test_evaluate_exits_1_when_accuracy_is_lost(run, built, labelled, monkeypatch):

@@ -69,6 +69,19 @@ def test_the_numbers_are_those_of_the_manifest(manifest):
     assert "differ by 0.0e+00" in card
 
 
+def test_the_accuracy_of_an_older_manifest_has_what_it_tells(manifest):
+    """Older ones have no classes, and know of no other data."""
+    newer = ("classes", "macro_f1", "skipped")
+    artifacts = []
+    for artifact in manifest.artifacts:
+        accuracy = {key: value for key, value in artifact.accuracy.items() if key not in newer}
+        artifacts.append(replace(artifact, accuracy=accuracy))
+    card = model_card(replace(manifest, artifacts=tuple(artifacts)))
+    assert "data.tsv, 60 examples | 95.00%" in card
+    assert "| file | label |" in model_card(manifest)
+    assert "| file | label |" not in card
+
+
 def test_random_weights_are_called_random(manifest):
     assert "are random" not in model_card(manifest)
     model = replace(manifest.model, trained=False, seed=7)

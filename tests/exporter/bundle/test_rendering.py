@@ -64,13 +64,16 @@ NAMES = ("coreml/model_fixed_logits_fp16.mlpackage", "coreml/model_palettized6.m
 def test_a_name_in_a_table_is_one_word_on_a_narrow_terminal():
     logits = np.eye(3, dtype=np.float32)
     data = LabelledData("data.tsv", "0" * 64, ("a", "b", "c"), None, (0, 1, 2))
-    found = compare(logits, logits, data)
-    evaluation = Evaluation("data.tsv", 3, dict.fromkeys(NAMES, found), {})
+    labels = ("entailment", "neutral", "contradiction")
+    found = compare(logits, logits, data, label_names=labels)
+    evaluation = Evaluation("data.tsv", 3, dict.fromkeys(NAMES, found), {}, skipped=2)
     stream = StringIO()
     show_evaluation(Console(file=stream, width=80), evaluation)
     words = stream.getvalue().split()
     assert set(NAMES) <= set(words)
+    assert set(labels) <= set(words)
     assert max(map(len, stream.getvalue().splitlines()[:6])) <= 80
+    assert "3 examples of data.tsv, 2 without a label skipped: PyTorch" in stream.getvalue()
 
 
 def test_inspected_names_are_one_word_too(build):
@@ -80,3 +83,17 @@ def test_inspected_names_are_one_word_too(build):
     stream = StringIO()
     show_inspection(Console(file=stream, width=80), document)
     assert set(NAMES) <= set(stream.getvalue().partition(": ")[2].split())
+
+
+def test_of_many_labels_the_worst_are_shown_and_the_rest_is_said():
+    names = [f"label{i}" for i in range(8)]
+    logits = np.eye(8, dtype=np.float32)
+    data = LabelledData("data.tsv", "0" * 64, ("a",) * 8, None, (0, 1, 2, 3, 4, 5, 7, 6))
+    found = compare(logits, logits, data, label_names=names)
+    stream = StringIO()
+    show_evaluation(Console(file=stream, width=80), Evaluation("data.tsv", 8, {"m": found}, {}))
+    words = stream.getvalue().split()
+    assert {"label6", "label7"} <= set(words)
+    assert sum(word.startswith("label") and word[5:].isdigit() for word in words) == 5
+    assert "The 5 labels of 8 with the least F1." in stream.getvalue()
+    assert "m: not written into the bundle" in stream.getvalue()
