@@ -1,7 +1,7 @@
 """ONNX, for ONNX Runtime on phones, browsers and servers.
 
 Flavours: ``optimized`` uses the operators that ONNX Runtime (1.23 or newer) runs fastest;
-``portable`` only standard operators of opset 20, for any runtime.
+``portable`` only standard operators of opset 20 (21 where layers are int4), for any runtime.
 """
 
 from collections.abc import Iterator, Mapping

@@ -112,9 +112,12 @@ class MixedArithmetic:
                 return [Operand(tensor) for tensor in tensors]
             case "static":
                 bounds = self._mix.bounds[layer]
-                return [quantize_statically(self._graph, layer, t, bounds) for t in tensors]
+                return [
+                    quantize_statically(self._graph, layer, tensor, bounds, self._contrib)
+                    for tensor in tensors
+                ]
             case "symmetric":
-                return quantize_symmetrically(self._graph, tensors)
+                return quantize_symmetrically(self._graph, tensors, self._contrib)
             case "tensor":
                 return [quantize_dynamically(self._graph, tensor) for tensor in tensors]
             case "token":

@@ -11,7 +11,7 @@ from exporter.quantization.activations import grid
 from exporter.quantization.mix import Float32
 from exporter.quantization.rounding import INT8_LIMIT, SMALLEST_SCALE
 from exporter.targets.onnx.arithmetic import Operand
-from exporter.targets.onnx.graph import GraphBuilder
+from exporter.targets.onnx.graph import CONTRIB, GraphBuilder
 
 #: The level that stands for 0 where levels are symmetric.
 _MIDDLE = 128
@@ -33,17 +33,19 @@ def quantize_dynamically(graph: GraphBuilder, tensor: str) -> Operand:
 
 
 def quantize_statically(
-    graph: GraphBuilder, layer: str, tensor: str, bounds: tuple[float, float]
+    graph: GraphBuilder, layer: str, tensor: str, bounds: tuple[float, float], contrib: bool
 ) -> Operand:
     """By a range that is known beforehand; what lies beyond is clipped."""
     scale, zero_point = grid(*bounds)
     scale_name = graph.constant(f"{layer}/input_scale", scale)
     zero_name = graph.constant(f"{layer}/input_zero_point", np.array(zero_point, np.uint8))
-    values = graph.node("QuantizeLinear", [tensor, scale_name, zero_name])
+    values = _quantize(graph, tensor, scale_name, zero_name, contrib)
     return Operand(values, scale_name, zero_name)
 
 
-def quantize_symmetrically(graph: GraphBuilder, tensors: Sequence[str]) -> list[Operand]:
+def quantize_symmetrically(
+    graph: GraphBuilder, tensors: Sequence[str], contrib: bool
+) -> list[Operand]:
     """Blocks of channels by each row's largest magnitude over all of them."""
     axis = graph.shape_constant(-1)
     # Not by ReduceMin: its kernel takes as long as Abs and ReduceMax together.
@@ -60,10 +62,17 @@ def quantize_symmetrically(graph: GraphBuilder, tensors: Sequence[str]) -> list[
     middle = graph.constant("symmetric/middle", np.array(_MIDDLE, np.uint8))
     return [
         Operand(
-            graph.node("QuantizeLinear", [graph.node("Div", [tensor, scale]), one, middle]),
+            _quantize(graph, graph.node("Div", [tensor, scale]), one, middle, contrib),
             one,
             middle,
             scale,
         )
         for tensor in tensors
     ]
+
+
+def _quantize(graph: GraphBuilder, tensor: str, scale: str, zero_point: str, contrib: bool) -> str:
+    """``contrib``: ONNX Runtime's own operator, which computes the same. The standard one of the
+    opset that its Attention needs (23) does not run in ONNX Runtime 1.23."""
+    domain = CONTRIB if contrib else ""
+    return graph.node("QuantizeLinear", [tensor, scale, zero_point], domain=domain)

@@ -134,14 +134,14 @@ def coarser_grid(low: float, high: float) -> tuple[float, int]:
 right_grid = operands.grid
 
 
-def kept_positive(graph: Any, tensors: Any) -> Any:
+def kept_positive(graph: Any, tensors: Any, contrib: bool) -> Any:
     """Scales are those of the largest value, not of the largest magnitude."""
     with pytest.MonkeyPatch.context() as patch:
         add = graph.node
         patch.setattr(
             graph, "node", lambda op, *a, **o: add("Identity" if op == "Abs" else op, *a, **o)
         )
-        return right_symmetric(graph, tensors)
+        return right_symmetric(graph, tensors, contrib)
 
 
 right_symmetric = operands.quantize_symmetrically
