@@ -29,8 +29,8 @@ Rows = Iterable[Mapping[str, npt.NDArray[Any]]]
 
 #: Share of a channel's size that goes into the weights. On a MiniLM whose activations have outliers
 #: (500 pairs, int8 weights and tables) 0.5 takes 29 % off the divergence of labels with one range a
-#: tensor and 42 % with one a token. With 0.7 it is 36 and 24 %, with 0.3 14 and 24 %. A grouped model
-#: of 4 layers without outliers has factors of 1, but at one site.
+#: tensor and 42 % with one a token. With 0.7 it is 36 and 24 %, with 0.3 14 and 24 %. A grouped
+#: model of 4 layers without outliers has factors of 1, but at one site.
 ALPHA = 0.5
 
 
