@@ -158,7 +158,10 @@ def search_key(
 ) -> str:
     """Of everything that measurements in PyTorch depend on: model, data, calibration and code."""
     room = Path(__file__).parent.parent
-    code = code_hash("", *(room / name for name in ("model", "quantization", "search")))
+    measuring = [
+        Path(__file__).with_name(f"{n}.py") for n in ("network", "sensitivity", "examples")
+    ]
+    code = code_hash("", room / "model", room / "quantization", *measuring)
     digest = hashlib.sha256()
     facts = [source_hash, data_hash, count, SEED, target.name, code]
     digest.update(json.dumps(facts).encode())

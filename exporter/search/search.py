@@ -78,7 +78,8 @@ def choose_mix(
     point), as measured with the artifact on at least two thirds of the evaluator's data. Texts of
     ``calibration`` (int64 [1, T] by name) are for static ranges, smoothing and the correction of
     4-bit weights; without them texts of the other third are. ``folder`` keeps what was measured, so
-    that the same call goes on where another ended, after ``minutes`` at the latest.
+    that the same call goes on where another ended. ``minutes`` bound all that follows PyTorch's
+    answers in fp32, but for the artifact that is being judged when they are over.
 
     Raises UserError for too few examples and targets without mixes, and CheckFailed when nothing
     quantized keeps within the budget (with the best that was found) or the time was too short.
@@ -112,12 +113,13 @@ class _Search:
         wish: Wish,
         progress: Progress,
     ) -> None:
-        self._started = time.monotonic()
         self._checkpoint, self._target, self._spec = checkpoint, target, spec
         self._folder, self._wish, self._progress = folder, wish, progress
         self._journal = Journal(folder / "measured.jsonl")
         with progress.step("PyTorch fp32 on the labelled data"):
             examples = examples_of(evaluator)
+        # From here on: what PyTorch answers is needed by every measurement of accuracy.
+        self._started = time.monotonic()
         searching, confirming = split(len(examples))
         self._searching, self._confirming = examples.take(searching), examples.take(confirming)
         self._rows = tuple(rows) or calibration_rows(self._searching)

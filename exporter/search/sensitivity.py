@@ -149,7 +149,7 @@ def measure(
     for number, chunk in enumerate(chunks):
         fresh = [t for t in asked if journal.get(_key(key, chunk, t)) is None]
         each = (clock() - started) / spent if spent else 0.0
-        if number and clock() - started + each * len(fresh) > seconds:
+        if number and fresh and clock() - started + each * len(fresh) > seconds:
             break
         part = examples.take(list(chunk))
         for trial, effect in _effects(networks, fresh, part):
