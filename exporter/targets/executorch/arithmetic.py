@@ -2,8 +2,8 @@
 
 The quantized forms are written out as the operators that the XNNPACK delegate takes together:
 quantize and dequantize the activations, dequantize the weights, multiply. Run in PyTorch they
-compute the same as the artifact (int4 tables to three digits: PyTorch multiplies them in fp16);
-lowered, each becomes one int8 product.
+compute the same as the artifact (int4 tables but for rounding); lowered, each becomes one int8
+product.
 """
 
 import executorch.exir.passes._quant_patterns_and_replacements  # noqa: F401  (embedding_byte, ...)
