@@ -17,6 +17,10 @@ from exporter.quantization.rounding import INT4_LIMIT, INT8_LIMIT, Rounded
 #: Share of the mean of the Hessian's diagonal that is added to it (Frantar et al., section 3.3).
 DAMPING = 0.01
 
+#: Most levels between a corrected weight and its nearest one, so that an audit can tell corrected
+#: weights from wrong ones. It is far from binding: the farthest of a trained model are 4 away.
+FARTHEST = 7
+
 #: Columns that are rounded before those behind them hear of it (section 3.2).
 _LAZY = 128
 
@@ -70,12 +74,15 @@ def _levels(
     order = hessian.diagonal().argsort(descending=True, stable=True)
     rest, step = weight[:, order].clone(), step[:, order]
     upper = _upper_factor(hessian[order][:, order])
+    nearest = (rest / step).round().clamp(-limit, limit)
+    low, high = (nearest - FARTHEST).clamp(min=-limit), (nearest + FARTHEST).clamp(max=limit)
     levels = torch.empty_like(rest)
     for start in range(0, rest.shape[1], _LAZY):
         end = min(start + _LAZY, rest.shape[1])
         errors = torch.empty_like(rest[:, start:end])
         for column in range(start, end):
-            found = (rest[:, column] / step[:, column]).round().clamp(-limit, limit)
+            found = (rest[:, column] / step[:, column]).round()
+            found = found.clamp(low[:, column], high[:, column])
             error = (rest[:, column] - found * step[:, column]) / upper[column, column]
             rest[:, column:end] -= torch.outer(error, upper[column, column:end])
             levels[:, column], errors[:, column - start] = found, error

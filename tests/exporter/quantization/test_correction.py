@@ -98,6 +98,19 @@ def test_inputs_that_are_always_zero() -> None:
     assert improved(weight, blocks(weight), Hessians(nothing, nothing)) is None
 
 
+def test_levels_stay_near_their_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = torch.from_numpy(np.random.default_rng(3).standard_normal((48, 64))).float()
+    moved = []
+    for limit in (7, 1):
+        monkeypatch.setattr(gptq, "FARTHEST", limit)
+        better = improved(weight, rows(weight), hessians(1))
+        assert better is not None
+        difference = better.levels.astype(int) - rows(weight).levels
+        moved.append(int(np.abs(difference).max()))
+    assert 1 < moved[0] <= 7
+    assert moved[1] == 1
+
+
 def test_errors_that_go_the_wrong_way_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = torch.from_numpy(np.random.default_rng(3).standard_normal((48, 64))).float()
     factor = gptq._upper_factor
