@@ -142,3 +142,13 @@ def test_no_budget_is_refused(evaluator, tmp_path, budget):
 def test_a_target_without_methods_is_refused(evaluator, tmp_path):
     with pytest.raises(UserError, match="--target onnx"):
         run(evaluator, tmp_path, MixedTarget(methods=()))
+
+
+def test_without_time_for_a_choice_the_usual_mix_is_judged_and_that_is_said(
+    evaluator, folder, found
+):
+    assert found.chosen.name != found.usual.name
+    again = run(evaluator, folder, minutes=1e-9)
+    assert again.chosen.name == again.usual.name
+    assert again.chosen.confirmed.loss <= BUDGET
+    assert any("The time was over" in line for line in again.lines())
