@@ -43,7 +43,7 @@ from exporter.verification.classification import (
     reference_run,
 )
 from exporter.verification.evaluation import REFERENCE_BATCH_SIZE, Evaluator
-from exporter.verification.kept_logits import kept_logits
+from exporter.verification.kept_logits import KeptLogits, kept_logits
 from exporter.verification.label_order import check_label_order
 from exporter.verification.measuring import measure_logits
 from exporter.verification.report import Check
@@ -136,6 +136,23 @@ class _Measured:
     batch_size: int
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """Finished parts on disk. ``used`` are the folders of this evaluation: those of another one
+    that was interrupted, on other data or with a limit, stay for it.
+    """
+
+    folder: Path | None
+    used: list[Path]
+
+    def kept(self, **parts: Any) -> KeptLogits:
+        """Those of the logits that ``parts`` decide."""
+        found = kept_logits(self.folder, **parts)
+        if found.folder is not None:
+            self.used.append(found.folder)
+        return found
+
+
 def evaluate(
     bundle: Path,
     data: Path,
@@ -180,16 +197,16 @@ def evaluate(
     saved: list[str] = []
     count = min(processes, len(chunks(evaluator.encoded, REFERENCE_BATCH_SIZE)))
     with ExitStack() as stack:
-        folder = _folder(stack, bundle, progress)
+        parts = _Parts(_folder(stack, bundle, progress), [])
         workers = stack.enter_context(open_workers(count))
         with progress.step("PyTorch fp32") as detail:
-            reference = _reference(manifest, evaluator, workers, folder, detail)
+            reference = _reference(manifest, evaluator, workers, parts, detail)
         check_label_order(reference, evaluator.data, checkpoint.model.labels or ())
         for item in measured:
             path = item.record.path
             try:
                 with progress.step(path) as detail:
-                    logits = _logits(item, evaluator, workers, folder, detail)
+                    logits = _logits(item, evaluator, workers, parts, detail)
             except CheckFailed as error:
                 checks[path] = Check("runs", False, str(error), {})
                 continue
@@ -201,8 +218,8 @@ def evaluate(
                 checks[path] = evaluator.check(accuracy, item.record.precision, budget)
             if not why_not and _saved(bundle, item.record, evaluator, accuracy, checks.get(path)):
                 saved.append(path)
-        if folder is not None:
-            remove(folder)
+        for finished in parts.used:
+            remove(finished)
     found = evaluator.data
     return Evaluation(
         found.name, len(found), accuracies, checks, found.skipped, tuple(saved), why_not
@@ -228,14 +245,13 @@ def _reference(
     manifest: Manifest,
     evaluator: Evaluator,
     workers: Workers,
-    folder: Path | None,
+    parts: _Parts,
     detail: Detail,
 ) -> Array:
     """PyTorch's logits, [examples, labels]."""
     checkpoint = evaluator.checkpoint
     model = checkpoint.model
-    kept = kept_logits(
-        folder,
+    kept = parts.kept(
         **_examples(evaluator),
         source=checkpoint.source_hash,
         code=code_hash("", Path(__file__).parent / "model"),
@@ -248,12 +264,11 @@ def _reference(
 
 
 def _logits(
-    item: _Measured, evaluator: Evaluator, workers: Workers, folder: Path | None, detail: Detail
+    item: _Measured, evaluator: Evaluator, workers: Workers, parts: _Parts, detail: Detail
 ) -> Array:
     """The artifact's logits, [examples, labels]."""
     record = item.record
-    kept = kept_logits(
-        folder,
+    kept = parts.kept(
         **_examples(evaluator),
         files=[file.sha256 for file in record.files],
         code=find_target(record.target).fingerprint(),

@@ -196,6 +196,9 @@ def test_an_interrupted_evaluation_is_continued(build, target, labelled, tmp_pat
     first.write_bytes(first.read_bytes()[:-1])
     np.save(second, np.zeros((16, 2), dtype=np.float32))
     interrupting, runs[:] = False, []
+    evaluate(tmp_path / "out", labelled, limit=7)  # leaves what the other one kept
+    assert len(list((tmp_path / "out.evaluation").glob("*/*.npy"))) == len(kept)
+    runs.clear()
     again = evaluate(tmp_path / "out", labelled)
     assert len(runs) <= 60 - 12 + 2  # the longest chunk of int8 is there, two of another model not
     assert again.accuracies == whole.accuracies
