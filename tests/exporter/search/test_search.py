@@ -122,7 +122,8 @@ def test_sensitivity_alone_has_a_report(evaluator, tmp_path, monkeypatch):
     monkeypatch.setattr("exporter.search.commands.load", lambda *_, **__: evaluator.checkpoint)
     monkeypatch.setattr(Evaluator, "open", lambda *_: evaluator)
     report = sensitivity("model", tmp_path / "data.tsv", tmp_path / "out", limit=16)
-    assert report.examples == 16
+    assert report.examples == report.document()["examples"] == 16
+    assert str(report.path) in report.text()
     assert "layers.0.attention.output | int4_tensor" in report.path.read_text()
     assert (report.path.parent / "sensitivity.png").exists()
 
