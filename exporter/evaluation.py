@@ -15,12 +15,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from exporter.baselines.base import open_stock
 from exporter.bundle_folder import artifact_path, versions
 from exporter.bundle_folder import save as save_manifest
-from exporter.checkpoint import load
 from exporter.errors import CheckFailed, UserError
-from exporter.filesystem import exclusive, explained_os_errors, remove
+from exporter.evaluation_parts import OpenArtifact, OpenReference, Parts, parts_folder
+from exporter.filesystem import exclusive, remove
 from exporter.manifest import (
     ArtifactRecord,
     EvaluationRecord,
@@ -28,7 +27,6 @@ from exporter.manifest import (
     read_manifest,
     with_accuracy,
 )
-from exporter.model.config import Task
 from exporter.prediction import find_artifact
 from exporter.progress import Detail, Progress, SilentProgress
 from exporter.recheck import load_source
@@ -36,14 +34,10 @@ from exporter.targets.base import Array, code_hash, find_target
 from exporter.verification.accuracy import Accuracy
 from exporter.verification.classification import (
     Encoded,
-    Run,
-    artifact_run,
     batch_size_for,
     chunks,
-    reference_run,
 )
 from exporter.verification.evaluation import REFERENCE_BATCH_SIZE, Evaluator
-from exporter.verification.kept_logits import KeptLogits, kept_logits
 from exporter.verification.label_order import check_label_order
 from exporter.verification.measuring import measure_logits
 from exporter.verification.report import Check
@@ -94,63 +88,14 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class _OpenReference:
-    """Opens PyTorch's encoder, from the checkpoint as the manifest's reader found it."""
-
-    name: str
-    task: Task
-    labels: tuple[str, ...] | None
-    seed: int
-    source_hash: str
-
-    def __call__(self) -> Run:
-        checkpoint = load(self.name, task=self.task, labels=self.labels, seed=self.seed)
-        if checkpoint.source_hash != self.source_hash:
-            raise CheckFailed(f"'{self.name}' was changed meanwhile.", "Run the command again.")
-        return reference_run(checkpoint.model)
-
-
-@dataclass(frozen=True)
-class _OpenArtifact:
-    """Opens an artifact on one thread; ``hash`` tells it from another one at the same place."""
-
-    target: str
-    path: Path
-    hash: str
-    stock: bool
-
-    def __call__(self) -> Run:
-        if self.stock:
-            return artifact_run(open_stock(self.target, self.path))
-        return artifact_run(find_target(self.target).open(self.path))
-
-
-@dataclass(frozen=True)
 class _Measured:
     """An artifact to measure: how it is opened, and with which examples."""
 
     record: ArtifactRecord
-    opener: _OpenArtifact
+    opener: OpenArtifact
     encoded: Encoded
     longest: int | None
     batch_size: int
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Finished parts on disk. ``used`` are the folders of this evaluation: those of another one
-    that was interrupted, on other data or with a limit, stay for it.
-    """
-
-    folder: Path | None
-    used: list[Path]
-
-    def kept(self, **parts: Any) -> KeptLogits:
-        """Those of the logits that ``parts`` decide."""
-        found = kept_logits(self.folder, **parts)
-        if found.folder is not None:
-            self.used.append(found.folder)
-        return found
 
 
 def evaluate(
@@ -197,7 +142,7 @@ def evaluate(
     saved: list[str] = []
     count = min(processes, len(chunks(evaluator.encoded, REFERENCE_BATCH_SIZE)))
     with ExitStack() as stack:
-        parts = _Parts(_folder(stack, bundle, progress), [])
+        parts = Parts(parts_folder(stack, bundle, progress), [])
         workers = stack.enter_context(open_workers(count))
         with progress.step("PyTorch fp32") as detail:
             reference = _reference(manifest, evaluator, workers, parts, detail)
@@ -234,7 +179,7 @@ def _measured(
     batch_size: int | None,
 ) -> _Measured:
     stock = manifest.recipe == _STOCK
-    opener = _OpenArtifact(record.target, path, record.sha256, stock)
+    opener = OpenArtifact(record.target, path, record.sha256, stock)
     # A stock export has no lengths of its own.
     longest = None if stock else find_target(record.target).limit(path)
     size = batch_size_for(record.precision) if batch_size is None else batch_size
@@ -245,7 +190,7 @@ def _reference(
     manifest: Manifest,
     evaluator: Evaluator,
     workers: Workers,
-    parts: _Parts,
+    parts: Parts,
     detail: Detail,
 ) -> Array:
     """PyTorch's logits, [examples, labels]."""
@@ -256,7 +201,7 @@ def _reference(
         source=checkpoint.source_hash,
         code=code_hash("", Path(__file__).parent / "model"),
     )
-    opener = _OpenReference(
+    opener = OpenReference(
         checkpoint.name, model.task, model.labels, manifest.model.seed, checkpoint.source_hash
     )
     size, labels = REFERENCE_BATCH_SIZE, len(model.labels or ())
@@ -264,7 +209,7 @@ def _reference(
 
 
 def _logits(
-    item: _Measured, evaluator: Evaluator, workers: Workers, parts: _Parts, detail: Detail
+    item: _Measured, evaluator: Evaluator, workers: Workers, parts: Parts, detail: Detail
 ) -> Array:
     """The artifact's logits, [examples, labels]."""
     record = item.record
@@ -289,29 +234,6 @@ def _examples(evaluator: Evaluator) -> dict[str, Any]:
         "tokenizer": tokenizer,
         "versions": versions(),
     }
-
-
-def _folder(stack: ExitStack, bundle: Path, progress: Progress) -> Path | None:
-    """Where finished parts are kept while ``stack`` lives, for this evaluation alone.
-
-    Where there is no place beside the bundle, nothing is kept, and ``progress`` is told.
-    """
-    place = bundle.resolve()
-    folder = place.with_name(f"{place.name}.evaluation")
-    try:
-        with explained_os_errors(folder):
-            folder.mkdir(exist_ok=True)
-    except UserError as error:
-        progress.note(f"An interruption will lose what was measured: {error.message}")
-        return None
-    stack.enter_context(exclusive(folder))
-    stack.callback(_remove_empty, folder)
-    return folder
-
-
-def _remove_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _require_writable(bundle: Path) -> None:
