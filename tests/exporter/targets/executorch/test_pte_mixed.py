@@ -74,7 +74,7 @@ def test_a_mixed_artifact_passes(mixed: SmallProgram) -> None:
         ("squeezebert", "masked-lm", 1, "optimized", {"tied_decoder": False}),
         ("squeezebert", "token-classification", 0, "optimized", {"groups": (2, 4, 1, 2, 4, 2)}),
         ("bert", "question-answering", 2, "optimized", {}),
-        ("squeezebert", "feature-extraction", 2, "buckets", {}),
+        ("squeezebert", "feature-extraction", 2, "optimized", {}),
     ],
 )
 def test_every_task_and_family_passes(
