@@ -35,7 +35,13 @@ def test_every_target_has_its_usual_artifacts() -> None:
 def test_every_target_gives_those_that_it_has() -> None:
     both = ("--target", "onnx,executorch")
     assert paths(*both, "--precision", "int8") == [ONNX[2], PROGRAMS[1]]
-    assert paths(*both, "--precision", "int4") == ["executorch/model_int4.pte"]
+    four = ["onnx/model_int4.onnx", "executorch/model_int4.pte"]
+    assert paths(*both, "--precision", "int4") == four
+    assert paths("--target", "onnx,coreml", "--precision", "fp32,w8a8") == [
+        ONNX[0],
+        "coreml/model.mlpackage",
+        "coreml/model_w8a8.mlpackage",
+    ]
     assert paths(*both, "--precision", "fp32", "--flavour", "portable,buckets") == [
         "onnx/model_portable.onnx",
         "executorch/model_buckets.pte",
@@ -77,7 +83,7 @@ def test_names_say_what_is_inside() -> None:
     ("words", "message"),
     [
         (("--target", "tflite"), r"Unknown target 'tflite'.*executorch, onnx"),
-        (("--precision", "int4"), r"int4.*fp32, fp16, int8"),
+        (("--precision", "w8a8"), r"w8a8.*fp32, fp16, int8, int4"),
         (("--target", "executorch", "--precision", "int3"), r"int3.*executorch.*fp32, int8, int4"),
         (("--target", "onnx,executorch", "--precision", "int8,int3"), "int3"),
         (("--flavour", "buckets"), r"buckets.*optimized, portable"),

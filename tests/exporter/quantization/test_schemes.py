@@ -153,6 +153,7 @@ def test_schemes_by_name() -> None:
         "int8": 8,
         "int8_token": 8,
         "int8_weights": 8,
+        "mixed": 4,
         "palettized4": 4,
         "palettized6": 6,
         "w8a8": 8,
