@@ -138,15 +138,20 @@ def keep(
     out: Path,
     manifest: Manifest,
     evaluator: Evaluator | None,
+    choice: ChoiceRecord | None,
     progress: Progress,
 ) -> tuple[tuple[Check, ...], Manifest]:
-    """Leave an artifact as it is; measure its accuracy if that was not done on this data."""
+    """Leave an artifact as it is; measure its accuracy if that was not done on this data.
+
+    ``choice`` is how the search of this build came to it, where one did.
+    """
     record = manifest.artifact(item.spec.path)
     if record is None:  # pragma: no cover - planned from the same manifest
         raise ValueError(f"{item.spec.path} is planned as kept and not in the manifest")
     progress.note(f"{record.path}: up to date")
+    record = replace(record, choice=choice)
     if evaluator is None or evaluator.measured(record.accuracy):
-        return (), manifest
+        return (), manifest.with_artifact(record)
     with progress.step(f"{record.path}: accuracy") as detail:
         path = out / record.path
         longest = item.target.limit(path)

@@ -35,7 +35,9 @@ from exporter.mixing import (
     Budget,
     Chosen,
     budget_precisions,
+    check_answers,
     check_budget,
+    check_examples,
     choose_mixes,
 )
 from exporter.model.config import Task
@@ -128,6 +130,8 @@ def build(
     evaluator = None
     if eval_data is not None:
         evaluator = Evaluator.open(checkpoint, eval_data, limit=eval_limit)
+    if budget is not None and evaluator is not None:
+        check_examples(evaluator, budget)
     checkpoint, calibration = calibrated(
         checkpoint, specs, calibration_data, calibration_limit, calibration_seed
     )
@@ -137,6 +141,8 @@ def build(
         searched = {spec.path: SEARCHED for spec, _ in specs if spec.precision == MIXED}
         return BuildResult(out, old, (), (), {}, {**_reasons(plan), **searched})
 
+    if budget is not None and evaluator is not None:
+        check_answers(evaluator, progress)
     built: list[str] = []
     kept: list[str] = []
     refused: dict[str, tuple[Check, ...]] = {}
@@ -162,15 +168,19 @@ def build(
             manifest = replace(manifest, evaluation=evaluation_record(evaluator.data))
         chosen: Mapping[str, Chosen] = {}
         if budget is not None and evaluator is not None:
-            chosen = choose_mixes(checkpoint, specs, evaluator, budget, out, progress)
+            chosen, failed = choose_mixes(checkpoint, specs, evaluator, budget, out, progress)
+            for path, check in failed.items():
+                refused[path] = (check,)
+                manifest = refuse(path, out, manifest)
         mixes = {target: found.mix for target, found in chosen.items()}
+        specs = tuple(item for item in specs if item[0].path not in refused)
         plan = plan_artifacts(checkpoint, specs, out, old, force=force, mixes=mixes)
         for item in plan:
             path = item.spec.path
             choice = chosen[item.spec.target].record if item.spec.precision == MIXED else None
             try:
                 if item.reason is None:
-                    checks, manifest = keep(item, out, manifest, evaluator, progress)
+                    checks, manifest = keep(item, out, manifest, evaluator, choice, progress)
                 else:
                     progress.note(f"{path}: {item.reason}")
                     data = calibration if needs_calibration(item.spec, item.target) else None

@@ -87,10 +87,14 @@ def _budget(options: argparse.Namespace) -> "Budget | None":
     from exporter.mixing import Budget
 
     if options.budget is None:
-        if options.smallest:
-            raise UserError("--smallest needs a budget.", "Say how much may be lost: --budget 0.5")
+        if options.smallest or options.search_minutes is not None:
+            option = "--smallest" if options.smallest else "--search-minutes"
+            raise UserError(f"{option} needs a budget.", "Say how much may be lost: --budget 0.5")
         return None
-    return Budget(options.budget, options.smallest, options.search_minutes)
+    minutes = options.search_minutes
+    if minutes is None:
+        return Budget(options.budget, options.smallest)
+    return Budget(options.budget, options.smallest, minutes)
 
 
 def _verify(options: argparse.Namespace, _: list[str], errors: Console) -> int:

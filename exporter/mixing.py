@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.checkpoint import Checkpoint
-from exporter.errors import UserError
+from exporter.errors import CheckFailed, UserError
 from exporter.filesystem import explained_os_errors
 from exporter.manifest import ChoiceRecord
 from exporter.progress import Progress
 from exporter.quantization.mix import MIXED, Mix
 from exporter.targets.base import ArtifactSpec, Target, find_target
 from exporter.verification.evaluation import Evaluator
+from exporter.verification.label_order import check_label_order
+from exporter.verification.report import Check
 
 if TYPE_CHECKING:
     from exporter.search.found import Found
@@ -82,6 +84,20 @@ def check_budget(specs: Sequence[tuple[ArtifactSpec, Target]], budget: Budget | 
         )
 
 
+def check_examples(evaluator: Evaluator, budget: Budget) -> None:
+    """UserError where the examples are too few to tell whether the budget is kept."""
+    from exporter.search.examples import check_enough
+
+    check_enough(len(evaluator.data), budget.points / 100)
+
+
+def check_answers(evaluator: Evaluator, progress: Progress) -> None:
+    """UserError where PyTorch's answers show that the labels stand in another order."""
+    with progress.step("PyTorch fp32 on the labelled data"):
+        logits = evaluator.reference_logits
+    check_label_order(logits, evaluator.data, evaluator.checkpoint.model.labels or ())
+
+
 def choose_mixes(
     checkpoint: Checkpoint,
     specs: Sequence[tuple[ArtifactSpec, Target]],
@@ -89,19 +105,21 @@ def choose_mixes(
     budget: Budget,
     out: Path,
     progress: Progress,
-) -> Mapping[str, Chosen]:
+) -> tuple[Mapping[str, Chosen], Mapping[str, Check]]:
     """What a search chooses for every target with a mixed artifact, by the target's name.
+
+    Where nothing keeps the budget, what was found instead, by the artifact's path.
 
     What it measures and reports lies in the folder ``search/TARGET`` of the bundle ``out``. The
     texts of ``checkpoint.model.calibration`` are those of the search, where there are any.
 
-    Raises UserError for too few examples, CheckFailed where nothing keeps the budget.
+    Raises UserError for too few examples.
     """
     # matplotlib and the rest are needed by those who search alone.
     from exporter.search.report import write_report
     from exporter.search.search import choose_mix
 
-    chosen = {}
+    chosen, failed = {}, {}
     for spec, target in specs:
         if spec.precision != MIXED:
             continue
@@ -109,23 +127,27 @@ def choose_mixes(
         with explained_os_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         progress.note(f"{spec.path}: search within {budget.points:g} points")
-        found = choose_mix(
-            checkpoint,
-            target,
-            evaluator,
-            checkpoint.model.calibration,
-            budget=budget.points / 100,
-            folder=folder,
-            spec=spec,
-            smallest=budget.smallest,
-            minutes=budget.minutes,
-            progress=progress,
-        )
+        try:
+            found = choose_mix(
+                checkpoint,
+                target,
+                evaluator,
+                checkpoint.model.calibration,
+                budget=budget.points / 100,
+                folder=folder,
+                spec=spec,
+                smallest=budget.smallest,
+                minutes=budget.minutes,
+                progress=progress,
+            )
+        except CheckFailed as error:
+            failed[spec.path] = Check("search", False, str(error), {}, budget.points)
+            continue
         write_report(found, folder)
         for line in found.lines():
             progress.note(line)
         chosen[target.name] = Chosen(found.mix, _record(found, evaluator, folder, out))
-    return chosen
+    return chosen, failed
 
 
 def _record(found: "Found", evaluator: Evaluator, folder: Path, out: Path) -> ChoiceRecord:

@@ -34,9 +34,8 @@ def add_search_options(build: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--search-minutes",
         type=positive_count,
-        default=20,
         metavar="N",
-        help="with --budget: the longest that a target's search takes (default: %(default)s)",
+        help="with --budget: about how long each target's search may take (default: 20)",
     )
 
 

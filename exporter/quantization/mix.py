@@ -122,7 +122,7 @@ def read_mix(text: str) -> tuple[Mix, tuple[str, ...]]:
             {str(name): (float(low), float(high)) for name, (low, high) in found["bounds"].items()},
         )
         return mix, tuple(str(name) for name in found["corrected"])
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no mix: {error!r}") from error
 
 
@@ -252,5 +252,11 @@ def _problems(
     for unit in units(config, task):
         if len({mix.methods.get(member) for member in unit.members}) > 1:
             yield f"{', '.join(unit.members)} read one tensor and have several methods"
-    for site in sorted(set(mix.smoothing) - set(smoothing_sites(config))):
-        yield f"{site} is no place for smoothing"
+    for site, factors in sorted(mix.smoothing.items()):
+        if site not in smoothing_sites(config):
+            yield f"{site} is no place for smoothing"
+        elif factors.shape != (config.hidden_size,) or not (np.abs(np.log2(factors)) <= 30).all():
+            yield f"the factors of {site} are no {config.hidden_size} powers of two around 1"
+    for name, (low, high) in sorted(mix.bounds.items()):
+        if name not in expected or is_table(name) or not -np.inf < low <= high < np.inf:
+            yield f"the bounds of {name} are no range of a layer's input"

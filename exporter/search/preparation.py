@@ -3,6 +3,7 @@ sensitivities and corrected weights."""
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,13 +141,16 @@ def correct(
     four = next((m for m in target.methods if METHODS[m].bits == 4), None)
     if four is None:
         return {}
-    path = folder / f"corrected-{key[:16]}.npz"
-    if path.exists():
-        return _read_levels(path)
     model = prepared.networks.model
     usual = usual_methods(target)[0]
     mix = uniform_mix(model.config, model.task, four, "int8", usual)
     mix = replace(mix, smoothing=prepared.smoothing, bounds=prepared.bounds)
+    # Levels follow from what is smoothed, too, which the time for measuring it may change.
+    name = hashlib.sha256(f"{key} {mix.text()}".encode()).hexdigest()[:16]
+    path = folder / f"corrected-{name}.npz"
+    known = _read_levels(path)
+    if known is not None:
+        return known
     levels = corrected(replace(model, mix=mix), rows, progress=progress)
     with explained_os_errors(path):
         _write_levels(path, levels)
@@ -206,15 +210,19 @@ def _write_levels(path: Path, levels: Mapping[str, Rounded]) -> None:
     partial.replace(path)
 
 
-def _read_levels(path: Path) -> dict[str, Rounded]:
-    with np.load(path) as arrays:
-        names = [name.removesuffix("/levels") for name in arrays if name.endswith("/levels")]
-        return {
-            name: Rounded(
-                arrays[f"{name}/levels"],
-                4,
-                arrays[f"{name}/scale"],
-                arrays.get(f"{name}/multiplier"),
-            )
-            for name in names
-        }
+def _read_levels(path: Path) -> dict[str, Rounded] | None:
+    """None where there are none that can be read."""
+    try:
+        with np.load(path) as arrays:
+            names = [name.removesuffix("/levels") for name in arrays if name.endswith("/levels")]
+            return {
+                name: Rounded(
+                    arrays[f"{name}/levels"],
+                    4,
+                    arrays[f"{name}/scale"],
+                    arrays.get(f"{name}/multiplier"),
+                )
+                for name in names
+            }
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None

@@ -331,20 +331,19 @@ class _Search:
 
     def _nothing_found(self) -> CheckFailed:
         """With the best mix that is not fp32, and its loss."""
-        tried = [(c.confirmed or c.searched, c) for c in self._known.values()]
-        quantized = [
-            (judgement, known)
-            for judgement, known in tried
-            if judgement is not None and set(known.methods.values()) != {"fp32"}
-        ]
+        known = [c for c in self._known.values() if set(c.methods.values()) != {"fp32"}]
+        confirmed = [(c.confirmed, c) for c in known if c.confirmed is not None]
+        searched = [(c.searched, c) for c in known if c.searched is not None]
         allowed = f"{self._wish.budget * 100:g} points"
-        judgement, best = min(quantized, key=lambda item: item[0].loss)
+        # What was judged counts; what it was chosen by only where nothing came so far.
+        judgement, best = min(confirmed or searched, key=lambda item: item[0].loss)
+        enough = max(judgement.loss, self._wish.budget)
         over = " in the time given" if self._left() < 0 else ""
         return CheckFailed(
             f"Nothing that is quantized was found{over} to lose {allowed} at most. The best, "
             f"{best.name} ({summary(best)}), loses {points(judgement)} on {judgement.examples} "
             "examples.",
-            f"Allow more, such as --budget {math.ceil(judgement.loss * 1000) / 10 + 0.1:.1f}, "
+            f"Allow more, such as --budget {math.ceil(enough * 1000) / 10 + 0.1:.1f}, "
             "more time with --search-minutes, or build fp32: --precision fp32",
         )
 

@@ -1,7 +1,9 @@
 """Whether the names of labels stand in the model's order, as far as its answers can show it."""
 
 import itertools
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -19,7 +21,8 @@ def check_label_order(logits: Array, data: LabelledData, names: Sequence[str]) -
 
     ``logits`` are PyTorch's, [examples, labels]. The order is called wrong when the model is not
     right more often than the most frequent label alone, and with its labels in another order more
-    often than either; each beyond chance (95 % intervals).
+    often than either; each beyond chance (95 % intervals, that of the best order wide enough for
+    as many orders as there are: Bonferroni).
     """
     if len(names) > _MOST_LABELS:
         return
@@ -32,10 +35,15 @@ def check_label_order(logits: Array, data: LabelledData, names: Sequence[str]) -
     best = int(counts[rows, order].sum())
     majority = np.bincount(labels).max() / total
     low, high = wilson_interval(right, total)
-    if low <= majority and wilson_interval(best, total)[0] > max(majority, high):
+    if low <= majority and wilson_interval(best, total, _z(len(names)))[0] > max(majority, high):
         raise UserError(
             f"The labels stand in another order than the model's: PyTorch fp32 gives the label of "
             f"{data.name} to {right / total:.2%} of the examples with {', '.join(names)}, and to "
             f"{best / total:.2%} with {', '.join(names[i] for i in order)}.",
             "Correct the file, or build the bundle again with --labels in the model's order.",
         )
+
+
+def _z(labels: int) -> float:
+    """Of an interval that the best of all orders leaves by chance once in 20 times at most."""
+    return NormalDist().inv_cdf(1 - 0.025 / math.factorial(labels))

@@ -5,7 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 #: What is no comparison: an artifact that did not come as far as one.
-_NOT_REACHED = {"write": "could not be written", "runs": "could not be run"}
+_NOT_REACHED = {
+    "write": "could not be written",
+    "runs": "could not be run",
+    "search": "could not be chosen",
+}
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,16 @@ import numpy as np
 
 from exporter.errors import REBUILD, UserError
 from exporter.model.config import SourceModel
-from exporter.quantization.mix import Mix, check_mix, read_mix
+from exporter.quantization.mix import Mix, check_mix, is_table, read_mix
 from exporter.quantization.rounding import Rounded
 from exporter.quantization.schemes.mixed import rounded_weights
 from exporter.targets.base import Array, Target
 
 #: Where artifacts say their mix.
 MIX_KEY = "mix"
+
+#: Correction is for weights of so many bits, of linear layers.
+CORRECTED_BITS = 4
 
 
 def stored_mix(target: Target, path: Path, precision: str, model: SourceModel) -> Mix:
@@ -33,6 +36,10 @@ def stored_mix(target: Target, path: Path, precision: str, model: SourceModel) -
     check_mix(mix, model.config, model.task, target.methods)
     if not corrected:
         return mix
+    for name in corrected:
+        layer = name.removesuffix(".weight")
+        if is_table(layer) or layer not in mix.methods or mix.method(layer).bits != CORRECTED_BITS:
+            raise UserError(f"{path} says that {name} is corrected, which cannot be.", REBUILD)
     stored = target.stored_model(replace(model, mix=mix), precision)
     plain = rounded_weights(stored)
     levels: dict[str, Rounded] = {}

@@ -163,8 +163,11 @@ def _by_block(tensor: torch.Tensor, parts: int, *, by_token: bool) -> torch.Tens
 #: Layers are compared as those of int8.
 _LAYER_TOLERANCE = LayerTolerance(INT8.layer_tolerance.typical, INT8.layer_tolerance.worst)
 
-#: As for int4: it only tells a lossy artifact from a broken one.
-_OUTPUT_TOLERANCE = 0.9
+#: Of an artifact's outputs from those of its own reference (see the gate). Measured: at most 0.067,
+#: on a trained MiniLM whose activations have outliers, 0.022 on the other models, of uniform mixes
+#: in ONNX and ExecuTorch. As for int8, differences of 1e-7 move values across borders of steps, and
+#: add up over the layers.
+_OUTPUT_TOLERANCE = 0.3
 
 SCHEME = Scheme(
     "mixed",

@@ -1,6 +1,7 @@
 """Mixes: what they name, what they refuse, and that their text is all of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,6 +152,23 @@ def test_smoothing_at_no_site_is_refused() -> None:
     wrong = replace(mix, smoothing={"layers.9.attention": np.ones(32, np.float32)})
     with pytest.raises(UserError, match=r"layers\.9\.attention is no place for smoothing"):
         check_mix(wrong, model.config, model.task, METHODS)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"smoothing": {"layers.0.attention": np.ones(7, np.float32)}}, "are no 32 powers"),
+        ({"smoothing": {"layers.0.attention": np.exp2(np.full(32, 99.0))}}, "are no 32 powers"),
+        ({"bounds": {"head.pooler": (2.0, 1.0)}}, "bounds of head.pooler"),
+        ({"bounds": {"head.pooler": (-np.inf, 1.0)}}, "bounds of head.pooler"),
+        ({"bounds": {"embeddings.word": (-1.0, 1.0)}}, "bounds of embeddings.word"),
+    ],
+)
+def test_factors_and_bounds_that_are_none_are_refused(change: dict[str, Any], says: str) -> None:
+    model = small_model()
+    mix = uniform_mix(model.config, model.task, "int8_tensor", "int8")
+    with pytest.raises(UserError, match=says):
+        check_mix(replace(mix, **change), model.config, model.task, METHODS)
 
 
 matrix = arrays(np.float32, (3, 2 * BLOCK), elements=st.floats(-1e3, 1e3, width=32))

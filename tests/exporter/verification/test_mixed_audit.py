@@ -114,7 +114,8 @@ def with_levels(model: SourceModel, change: Callable[[np.ndarray], np.ndarray]) 
 
 
 def test_corrected_levels_may_lie_further_from_their_source(model: SourceModel) -> None:
-    one = with_levels(model, lambda levels: levels - np.sign(levels))
+    some = np.arange(64) % 16 == 0
+    one = with_levels(model, lambda levels: levels - np.sign(levels) * some)
     check = mixed_audit(stored(one), one)
     assert check.passed, check.detail
     assert 0.9 < check.measured["corrected"] < CORRECTED_STEPS
@@ -127,6 +128,15 @@ def test_corrected_levels_far_from_their_source_are_refused(model: SourceModel) 
     check = mixed_audit(stored(far), far)
     assert not check.passed
     assert "steps from its source" in check.detail
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_corrected_levels_that_hold_little_are_refused(model: SourceModel, kept: int) -> None:
+    """None of them is far from its source, and they are worth nothing."""
+    poor = with_levels(model, lambda levels: np.clip(levels, -kept, kept))
+    check = mixed_audit(stored(poor), poor)
+    assert not check.passed
+    assert "times that of plain rounding" in check.detail
 
 
 def test_rounding_that_wastes_levels_is_found(
