@@ -83,6 +83,7 @@ def write(
         "task": model.task,
         "precision": precision,
         "flavour": flavour,
+        **({} if model.mix is None else {"mix": model.mix.text()}),
     }
     TARGET.write(model, spec, path, metadata)
     return spec, path

@@ -66,10 +66,11 @@ def rounded(mix: Mix, name: str, weight: Float32) -> Rounded | None:
     weights are looked up by the whole layer, see ``Mix.corrected``.)
     """
     method = mix.methods[name]
-    if is_table(name):
-        kind: Weights = {"fp32": "fp32", "int8": "int8", "int4": "int4"}[method]  # type: ignore[assignment]
-        return quantize_table(weight) if kind == "int4" else _rounded(kind, weight)
-    return _rounded(METHODS[method].weights, weight)
+    if not is_table(name):
+        return _rounded(METHODS[method].weights, weight)
+    if method == "int4":
+        return quantize_table(weight)
+    return _rounded("int8" if method == "int8" else "fp32", weight)
 
 
 def _rounded(kind: Weights, weight: Float32) -> Rounded | None:

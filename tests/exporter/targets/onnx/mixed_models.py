@@ -1,12 +1,11 @@
 """Small models with a mix, and artifacts of them."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from small_models import small_model
+from small_models import small_model, write
 
 from exporter.model.config import Family, SourceModel, Task
 from exporter.quantization.mix import Mix, is_table, matrices, possible, smoothing_sites, units
@@ -55,15 +54,5 @@ def with_bounds(model: SourceModel, methods: dict[str, str]) -> Mix:
 def write_mixed(
     model: SourceModel, folder: Path, precision: str = "mixed", flavour: str = "optimized"
 ) -> tuple[ArtifactSpec, Path]:
-    """An artifact with the metadata that the gate asks for."""
-    (spec,) = TARGET.artifacts((precision,), (flavour,))
-    path = folder / Path(spec.path).name
-    metadata = {
-        "labels": json.dumps(model.labels),
-        "task": model.task,
-        "precision": precision,
-        "flavour": flavour,
-        **({} if model.mix is None else {"mix": model.mix.text()}),
-    }
-    TARGET.write(model, spec, path, metadata)
-    return spec, path
+    """``small_models.write``, mixed by default."""
+    return write(model, folder, precision, flavour)
