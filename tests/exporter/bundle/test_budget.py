@@ -18,16 +18,21 @@ import pytest
 from tiny_checkpoint import write_checkpoint
 
 from exporter.bundle import build
+from exporter.checkpoint import load
 from exporter.cli import main
 from exporter.errors import CheckFailed, UserError
+from exporter.manifest import CalibrationRecord
 from exporter.manifest_file import read_manifest
-from exporter.mixing import Budget
+from exporter.mixing import Budget, choose_mixes
 from exporter.model.config import SourceModel
+from exporter.progress import SilentProgress
 from exporter.quantization.mix import Mix, uniform_mix
 from exporter.quantization.schemes.mixed import rounded_weights
 from exporter.recheck import verify
 from exporter.search import report, search
+from exporter.targets.base import find_target
 from exporter.targets.onnx import TARGET
+from exporter.verification.evaluation import Evaluator
 
 MIXED = "onnx/model_mixed.onnx"
 
@@ -57,7 +62,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def choose_mix(checkpoint: Any, *_: Any, **options: Any) -> Any:
         state["calls"] += 1
-        state["budget"] = options["budget"]
+        state.update(budget=options["budget"], texts=options["texts"])
         if state["error"] is not None:
             raise state["error"]
         confirmed = SimpleNamespace(loss=state["loss"], loss_interval=(-0.01, 0.01), examples=70)
@@ -153,6 +158,18 @@ def test_a_task_without_accuracy_has_a_way_out(
     assert main(words) == 2
     assert "without --eval-data and --budget" in capsys.readouterr().err.replace("\n", " ")
     assert main([*words[:3], "--precision", "int8"]) == 0
+
+
+def test_the_search_is_told_of_which_file_its_texts_are(
+    checkpoint_folder: Path, labelled: Path, tmp_path: Path, found: dict[str, Any]
+) -> None:
+    checkpoint, target = load(str(checkpoint_folder)), find_target("onnx")
+    evaluator = Evaluator.open(checkpoint, labelled)
+    (spec,) = target.artifacts(("mixed",), ("optimized",))
+    texts = CalibrationRecord("typical.txt", "0" * 64, 128, seed=7)
+    options = (evaluator, Budget(5), tmp_path, SilentProgress(), texts)
+    chosen, failed = choose_mixes(checkpoint, [(spec, target)], *options)
+    assert (found["texts"], list(chosen), failed) == (texts, ["onnx"], {})
 
 
 def test_where_nothing_keeps_the_budget_the_rest_is_built(
