@@ -58,13 +58,14 @@ class Confirmation:
             if self._judge(name).loss <= self._wish.budget:
                 self._compare(name, usual)
                 return name
-            safer = self._safer(chained, name)
+            divergences = {link: self._known[link].divergence for link in chained}
+            next_one = safer(divergences, name)
             if self._clock.left() < 0:
                 self._clock.cut("The time was over before all that may do were judged.")
                 break
-            if safer is not None and safer not in self._paths:
-                self._build([safer], usual)
-                queue.append(safer)
+            if next_one is not None and next_one not in self._paths:
+                self._build([next_one], usual)
+                queue.append(next_one)
         return None
 
     def _build(self, names: Sequence[str], usual: str) -> None:
@@ -116,17 +117,6 @@ class Confirmation:
         self._known[name] = replace(known, confirmed=judgement)
         return judgement
 
-    def _safer(self, chained: Sequence[str], name: str) -> str | None:
-        """The cheapest of the chain with ``STEP_BACK`` of the divergence; None: only fp32 is."""
-        if name not in chained:
-            return None
-        limit = self._known[name].divergence * STEP_BACK
-        places = range(1, chained.index(name))
-        return next(
-            (chained[p] for p in reversed(places) if self._known[chained[p]].divergence <= limit),
-            None,
-        )
-
     def _built(self, names: Sequence[str]) -> dict[str, Built]:
         return {n: built for n in names if (built := self._known[n].built) is not None}
 
@@ -143,3 +133,16 @@ def cheapest(found: Mapping[str, Built], *, smallest: bool) -> str:
         if built.ratio.low <= fastest.median and built.ratio.median <= fastest.median * AS_FAST
     ]
     return min(equal, key=lambda name: found[name].bytes)
+
+
+def safer(chain: Mapping[str, float], name: str) -> str | None:
+    """The cheapest of a chain with ``STEP_BACK`` of the divergence of ``name``, or less.
+
+    ``chain`` are divergences from the safest mix on, which is fp32. None where only that is safer,
+    and for names that are not in the chain.
+    """
+    if name not in chain:
+        return None
+    limit = chain[name] * STEP_BACK
+    quantized = list(chain)[1:]
+    return next((found for found in reversed(quantized) if chain[found] <= limit), None)

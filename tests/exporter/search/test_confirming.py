@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.search.candidates import Built
-from exporter.search.confirming import AS_FAST, cheapest
+from exporter.search.confirming import AS_FAST, cheapest, safer
 from exporter.search.examples import Judgement, examples_in_all, split
 from exporter.search.found import doubtful
 from exporter.search.timing import Timing
@@ -37,6 +37,14 @@ def test_a_wide_interval_makes_no_slower_one_equal():
 def test_the_smallest_is_taken_and_of_equals_the_fastest():
     found = {"fast": built(0.5, 30), "slow": built(1.0, 10), "better": built(0.9, 10)}
     assert cheapest(found, smallest=True) == "better"
+
+
+def test_a_refused_mix_is_followed_by_one_of_clearly_less_divergence():
+    chain = {"mix 0": 0.0, "mix 1": 0.1, "mix 2": 0.69, "mix 3": 0.9, "mix 4": 1.0}
+    assert safer(chain, "mix 4") == "mix 2"
+    assert safer(chain, "mix 3") == "mix 1"
+    assert safer(chain, "mix 1") is None
+    assert safer(chain, "int8_tensor, tables int8") is None
 
 
 def judgement(only_before, only_after, examples):
