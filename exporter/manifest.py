@@ -92,7 +92,7 @@ class ChoiceRecord:
     """How a search chose the methods of a mixed artifact (``exporter.search``).
 
     ``budget`` is the most that was to be lost, as a share of the examples; ``loss`` what the
-    artifact lost on ``examples`` that the search did not choose by, within ``interval`` (95 %).
+    artifact lost on the ``examples`` that it was judged on, within ``interval`` (95 %).
     ``goal`` is what was made small: "time" or "size". ``methods`` counts the chosen ones.
     ``report`` is the path of the search's report in the bundle. ``mix_sha256`` covers all that was
     chosen, corrected levels included (``Mix.sha256``). ``calibration`` are the texts that the user

@@ -167,4 +167,5 @@ def _record(found: "Found", evaluator: Evaluator, folder: Path, out: Path) -> Ch
         data_sha256=evaluator.data.sha256,
         methods=dict(sorted(Counter(found.mix.methods.values()).items())),
         report=(folder / "report.md").relative_to(out).as_posix(),
+        calibration=found.texts.record,
     )

@@ -70,6 +70,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             mix=state["mix"](checkpoint.model),
             chosen=SimpleNamespace(confirmed=confirmed),
             wish=SimpleNamespace(budget=options["budget"], smallest=options["smallest"]),
+            texts=SimpleNamespace(record=None),
             lines=lambda: ("Chosen.",),
         )
 
