@@ -80,7 +80,7 @@ def make(
             command=manifest.command,
             calibration=calibration,
             facts=target.facts(path),
-            choice=choice,
+            choice=_with_mix(choice, item),
         )
         names = [file.relative_to(folder) for file in target.files(path)]
         place = (out / spec.path).parent
@@ -149,7 +149,7 @@ def keep(
     if record is None:  # pragma: no cover - planned from the same manifest
         raise ValueError(f"{item.spec.path} is planned as kept and not in the manifest")
     progress.note(f"{record.path}: up to date")
-    record = replace(record, choice=choice)
+    record = replace(record, choice=_with_mix(choice, item))
     if evaluator is None or evaluator.measured(record.accuracy):
         return (), manifest.with_artifact(record)
     with progress.step(f"{record.path}: accuracy") as detail:
@@ -167,6 +167,14 @@ def keep(
     record = replace(record, verification=verification)
     record = with_accuracy(record, evaluator.record(accuracy))
     return (check,), manifest.with_artifact(record)
+
+
+def _with_mix(choice: ChoiceRecord | None, item: PlannedArtifact) -> ChoiceRecord | None:
+    """``choice`` with the hash of the mix that the artifact is built by."""
+    mix = item.checkpoint.model.mix
+    if choice is None or mix is None:
+        return choice
+    return replace(choice, mix_sha256=mix.sha256)
 
 
 def refuse(path: str, out: Path, manifest: Manifest) -> Manifest:

@@ -168,7 +168,9 @@ def build(
             manifest = replace(manifest, evaluation=evaluation_record(evaluator.data))
         chosen: Mapping[str, Chosen] = {}
         if budget is not None and evaluator is not None:
-            chosen, failed = choose_mixes(checkpoint, specs, evaluator, budget, out, progress)
+            chosen, failed = choose_mixes(
+                checkpoint, specs, evaluator, budget, out, progress, calibration
+            )
             for path, check in failed.items():
                 refused[path] = (check,)
                 manifest = refuse(path, out, manifest)

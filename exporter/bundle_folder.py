@@ -13,13 +13,15 @@ from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
 from exporter.filesystem import explained_os_errors, remove, write_atomically
 from exporter.manifest import (
-    MANIFEST_NAME,
     ArtifactRecord,
     FileRecord,
     Manifest,
     ModelRecord,
     Recipe,
     TokenizerRecord,
+)
+from exporter.manifest_file import (
+    MANIFEST_NAME,
     changed_files,
     content_hash,
     file_record,

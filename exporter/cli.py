@@ -181,7 +181,7 @@ def _inspect(options: argparse.Namespace, _: list[str], __: Console) -> int:
 
 def _baseline(options: argparse.Namespace, words: list[str], errors: Console) -> int:
     from exporter.baselines import build_baseline
-    from exporter.manifest import as_document
+    from exporter.manifest_file import as_document
 
     manifest = build_baseline(
         options.model,

@@ -20,13 +20,8 @@ from exporter.bundle_folder import save as save_manifest
 from exporter.errors import CheckFailed, UserError
 from exporter.evaluation_parts import OpenArtifact, OpenReference, Parts, parts_folder
 from exporter.filesystem import exclusive, remove
-from exporter.manifest import (
-    ArtifactRecord,
-    EvaluationRecord,
-    Manifest,
-    read_manifest,
-    with_accuracy,
-)
+from exporter.manifest import ArtifactRecord, EvaluationRecord, Manifest, with_accuracy
+from exporter.manifest_file import read_manifest
 from exporter.prediction import find_artifact
 from exporter.progress import Detail, Progress, SilentProgress
 from exporter.recheck import load_source

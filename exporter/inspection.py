@@ -6,7 +6,7 @@ from typing import Any
 
 from exporter.errors import UserError
 from exporter.filesystem import explained_os_errors
-from exporter.manifest import (
+from exporter.manifest_file import (
     MANIFEST_NAME,
     as_document,
     changed_files,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from exporter.checkpoint import Checkpoint
 from exporter.errors import CheckFailed, UserError
 from exporter.filesystem import explained_os_errors
-from exporter.manifest import ChoiceRecord
+from exporter.manifest import CalibrationRecord, ChoiceRecord
 from exporter.progress import Progress
 from exporter.quantization.mix import MIXED, Mix
 from exporter.targets.base import ArtifactSpec, Target, find_target
@@ -32,7 +32,7 @@ class Budget:
     """What a mixed artifact may lose, and what it is to be within that.
 
     ``points`` are percentage points of accuracy. The artifact is to be fast, or with ``smallest``
-    small. ``minutes`` bound the search of each target.
+    small. ``minutes`` is about how long the search of each target may take.
     """
 
     points: float
@@ -105,13 +105,15 @@ def choose_mixes(
     budget: Budget,
     out: Path,
     progress: Progress,
+    calibration: CalibrationRecord | None = None,
 ) -> tuple[Mapping[str, Chosen], Mapping[str, Check]]:
     """What a search chooses for every target with a mixed artifact, by the target's name.
 
     Where nothing keeps the budget, what was found instead, by the artifact's path.
 
     What it measures and reports lies in the folder ``search/TARGET`` of the bundle ``out``. The
-    texts of ``checkpoint.model.calibration`` are those of the search, where there are any.
+    texts of ``checkpoint.model.calibration`` are those of the search, where there are any;
+    ``calibration`` says of which file they are.
 
     Raises UserError for too few examples.
     """
@@ -135,6 +137,7 @@ def choose_mixes(
                 checkpoint.model.calibration,
                 budget=budget.points / 100,
                 folder=folder,
+                texts=calibration,
                 spec=spec,
                 smallest=budget.smallest,
                 minutes=budget.minutes,
@@ -164,4 +167,5 @@ def _record(found: "Found", evaluator: Evaluator, folder: Path, out: Path) -> Ch
         data_sha256=evaluator.data.sha256,
         methods=dict(sorted(Counter(found.mix.methods.values()).items())),
         report=(folder / "report.md").relative_to(out).as_posix(),
+        calibration=found.texts.record,
     )

@@ -13,7 +13,7 @@ from exporter.accuracy_tables import (
     percent,
     points_lost,
 )
-from exporter.manifest import ArtifactRecord, Manifest
+from exporter.manifest import ArtifactRecord, ChoiceRecord, Manifest
 from exporter.model_card_usage import PIPELINE_TAGS, usage
 
 _FAMILY_NAMES = {"squeezebert": "SqueezeBERT", "bert": "BERT"}
@@ -113,7 +113,24 @@ def _artifacts(manifest: Manifest) -> str:
         for check in artifact.verification["checks"]
         if check["name"] != "accuracy"
     ]
-    return "\n\n".join(["## Artifacts", _table(header, rows), *limits, "\n".join(details)])
+    choices = [_choice(a.path, a.choice) for a in manifest.artifacts if a.choice is not None]
+    parts = ["## Artifacts", _table(header, rows), *limits, *choices, "\n".join(details)]
+    return "\n\n".join(parts)
+
+
+def _choice(path: str, choice: ChoiceRecord) -> str:
+    """What a mixed artifact was to lose and to be, and what it loses where it was not chosen."""
+    goal = {"size": "as small as possible", "time": "as fast as possible"}[choice.goal]
+    loss = points_lost({"loss": choice.loss, "loss_interval": choice.interval})
+    texts = ""
+    if choice.calibration is not None:
+        texts = f", with {choice.calibration.examples} texts of {choice.calibration.data}"
+    return (
+        f"`{path}`: a search chose how each layer is computed and stored{texts}, to be {goal} with "
+        f"a loss of at most {choice.budget * 100:g} points. On {choice.examples} examples of "
+        f"{choice.data} that it did not choose by, the points lost (95 % interval) are {loss}. "
+        f"The search: [{choice.report}]({choice.report})."
+    )
 
 
 def _checks(artifact: ArtifactRecord) -> str:
@@ -165,7 +182,21 @@ def _accuracy(manifest: Manifest) -> str:
         "the file's. Divergence: Kullback-Leibler, of the file's probabilities from PyTorch's, in "
         "nats."
     )
-    return "\n\n".join(["## Accuracy", _table(header, rows), note, *_classes(manifest)])
+    parts = ["## Accuracy", _table(header, rows), note, *_chosen_by(manifest), *_classes(manifest)]
+    return "\n\n".join(parts)
+
+
+def _chosen_by(manifest: Manifest) -> list[str]:
+    """Accuracy on data that decided what the file is says less than accuracy on other data."""
+    return [
+        f"A part of the examples of {artifact.choice.data} decided what `{artifact.path}` is: its "
+        f"row on all of them flatters it. What it loses on {artifact.choice.examples} others is "
+        "said under Artifacts."
+        for artifact in manifest.artifacts
+        if artifact.choice is not None
+        for found in (artifact.accuracy, *artifact.other_accuracies)
+        if found is not None and found["data_sha256"] == artifact.choice.data_sha256
+    ]
 
 
 def _classes(manifest: Manifest) -> list[str]:

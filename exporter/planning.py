@@ -10,7 +10,8 @@ from pathlib import Path
 from exporter.calibration import needs_calibration
 from exporter.checkpoint import Checkpoint
 from exporter.errors import UserError
-from exporter.manifest import Manifest, changed_files
+from exporter.manifest import Manifest
+from exporter.manifest_file import changed_files
 from exporter.quantization.mix import MIXED, Mix
 from exporter.targets.base import ArtifactSpec, Target, code_hash, find_target
 
@@ -144,6 +145,7 @@ def _with_mix(checkpoint: Checkpoint, spec: ArtifactSpec, mixes: Mapping[str, Mi
 
 def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Target) -> str:
     """SHA-256 over the model, its task, labels and tokenizer, the artifact's spec and the code."""
+    mix = checkpoint.model.mix
     parts = {
         "source": checkpoint.source_hash,
         "name": checkpoint.name,
@@ -153,21 +155,11 @@ def artifact_fingerprint(checkpoint: Checkpoint, spec: ArtifactSpec, target: Tar
         "max_length": checkpoint.max_length,
         "spec": [spec.target, spec.precision, spec.flavour, spec.path, spec.backend, spec.lengths],
         "calibration": _calibration_hash(checkpoint, spec, target),
-        "mix": _mix_hash(checkpoint.model.mix),
+        "mix": "" if mix is None else mix.sha256,
         "target": target.fingerprint(),
         "code": _code_hash(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _mix_hash(mix: Mix | None) -> str:
-    """Over methods, factors, bounds and corrected levels; "" without a mix."""
-    if mix is None:
-        return ""
-    digest = hashlib.sha256(mix.text().encode())
-    for name in sorted(mix.corrected):
-        digest.update(mix.corrected[name].levels.tobytes())
-    return digest.hexdigest()
 
 
 def _calibration_hash(checkpoint: Checkpoint, spec: ArtifactSpec, target: Target) -> str:

@@ -15,7 +15,8 @@ from exporter.checkpoint import hash_files
 from exporter.errors import REBUILD, UserError
 from exporter.filesystem import explained_os_errors
 from exporter.inspection import recognise
-from exporter.manifest import ArtifactRecord, Manifest, is_bundle, read_manifest
+from exporter.manifest import ArtifactRecord, Manifest
+from exporter.manifest_file import is_bundle, read_manifest
 from exporter.targets.base import Array, RangedSession, Session, Target, find_target
 from exporter.targets.coreml.interpreter import RangeReport
 from exporter.tokenizer import TOKENIZER_FILES, complete_files, encode_batch, load_tokenizer

@@ -13,14 +13,15 @@ from exporter.bundle_folder import (
 from exporter.calibration import calibrated, uncalibrated
 from exporter.checkpoint import Checkpoint, load
 from exporter.errors import CheckFailed, ExportError, UserError
-from exporter.manifest import ArtifactRecord, Manifest, changed_files, read_manifest
+from exporter.manifest import ArtifactRecord, Manifest
+from exporter.manifest_file import changed_files, read_manifest
 from exporter.model.config import Task
 from exporter.progress import Progress, SilentProgress
 from exporter.quantization.mix import MIXED
 from exporter.targets.base import ArtifactSpec, find_target
 from exporter.verification.gate import prove
 from exporter.verification.report import Check, GateReport
-from exporter.verification.stored_mix import stored_mix
+from exporter.verification.stored_mix import mix_check, stored_mix
 
 _SILENT = SilentProgress()
 _SHARED_FILES = "shared files"
@@ -149,9 +150,12 @@ def _verify_artifact(
     target, path = find_target(record.target), bundle / record.path
     try:
         checkpoint = _calibrated(record, checkpoint, calibration_data)
+        known = [files]
         if record.precision == MIXED:
             mix = stored_mix(target, path, record.precision, checkpoint.model)
             checkpoint = replace(checkpoint, model=replace(checkpoint.model, mix=mix))
+            chosen = None if record.choice is None else record.choice.mix_sha256
+            known.append(mix_check(mix, chosen))
         with progress.step(record.path) as detail:
             report, _ = prove(
                 target,
@@ -163,7 +167,7 @@ def _verify_artifact(
             )
     except ExportError as error:
         return GateReport((files, Check("runs", False, str(error), {})))
-    return GateReport((files, *report.checks))
+    return GateReport((*known, *report.checks))
 
 
 def _calibrated(record: ArtifactRecord, checkpoint: Checkpoint, data: Path | None) -> Checkpoint:

@@ -24,9 +24,9 @@ def add_search_options(build: argparse.ArgumentParser) -> None:
         "--budget",
         type=_points,
         metavar="POINTS",
-        help="search for the fastest artifact that loses at most so many points of accuracy on "
-        "--eval-data: 'mixed', whose layers are each computed and stored as that allows (onnx, "
-        "executorch)",
+        help="search for the fastest artifact that is measured to lose at most so many points of "
+        "accuracy on --eval-data: 'mixed', whose layers are each computed and stored as that "
+        "allows (onnx, executorch)",
     )
     build.add_argument(
         "--smallest", action="store_true", help="with --budget: the smallest, not the fastest"
@@ -65,7 +65,7 @@ def add_sensitivity(commands: Any, epilog: str) -> None:
         type=positive_count,
         default=20,
         metavar="N",
-        help="the longest that it takes (default: %(default)s)",
+        help="about how long it may take (default: %(default)s)",
     )
     add_model_options(sensitivity)
 

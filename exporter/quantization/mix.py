@@ -4,6 +4,7 @@ Every int8 artifact is a mix, if a uniform one. What a method computes is define
 ``exporter.quantization.schemes.mixed``, whose reference every target has to equal.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -104,6 +105,14 @@ class Mix:
             "corrected": sorted(self.corrected),
         }
         return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def sha256(self) -> str:
+        """Over all of it: the text and the corrected levels."""
+        digest = hashlib.sha256(self.text().encode())
+        for name in sorted(self.corrected):
+            digest.update(self.corrected[name].levels.tobytes())
+        return digest.hexdigest()
 
 
 def read_mix(text: str) -> tuple[Mix, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Mixes that a search compares, and what is known of each."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from exporter.quantization.mix import METHODS, Mix, is_table, possible, units
@@ -32,6 +32,11 @@ class Built:
     ratio: Timing
     bytes: int
 
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> "Built":
+        """What ``asdict`` gave, as JSON gives it back."""
+        return cls(Timing(**found["latency"]), Timing(**found["ratio"]), int(found["bytes"]))
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -51,7 +56,8 @@ class Candidate:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without the mix's arrays."""
-        found = asdict(self) | {"corrected": sorted(self.mix.corrected)}
+        # asdict would copy all weights that are corrected.
+        found = asdict(replace(self, mix=Mix({}))) | {"corrected": sorted(self.mix.corrected)}
         found["smoothing"] = sorted(self.mix.smoothing)
         del found["mix"]
         return found
@@ -110,6 +116,11 @@ def uniform_methods(prepared: Prepared, target: Target) -> dict[str, dict[str, s
             if (linear == "fp32") == (table == "fp32") and all(measured):
                 found[f"{linear}, tables {table}"] = methods
     return found
+
+
+def foreseen(known: Candidate, smallest: bool) -> float:
+    """What it costs as far as the costs of its units tell: bytes, or milliseconds."""
+    return known.bytes if smallest else known.milliseconds
 
 
 def summary(found: Candidate) -> str:

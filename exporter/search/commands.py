@@ -12,8 +12,10 @@ from exporter.filesystem import exclusive, explained_os_errors
 from exporter.model.config import Task
 from exporter.progress import Progress, SilentProgress
 from exporter.search.examples import MOST_SEARCHED, Examples, examples_of, shuffled
+from exporter.search.found import TextsUsed
 from exporter.search.journal import Journal
-from exporter.search.preparation import calibration_rows, prepare, search_key
+from exporter.search.preparation import calibration_rows, prepare
+from exporter.search.records import search_key
 from exporter.search.report import write_sensitivity
 from exporter.search.search import DEFAULT_MINUTES
 from exporter.targets.base import find_target
@@ -55,9 +57,9 @@ def sensitivity(
 ) -> SensitivityReport:
     """What each method of ``target`` does to each layer of ``model``, on ``data``, into ``out``.
 
-    Up to ``limit`` examples, drawn by a seed, as many as ``minutes`` are enough for; the same call
-    goes on where it ended. Raises UserError for input that cannot be used and CheckFailed when the
-    time is too short for any result.
+    Up to ``limit`` examples, drawn by a seed, as many as about ``minutes`` are enough for; the same
+    call goes on where it ended. Raises UserError for input that cannot be used and CheckFailed when
+    the time is too short for any result.
     """
     found = find_target(target)
     if not found.methods:
@@ -85,7 +87,8 @@ def sensitivity(
                 seconds=minutes * 60,
                 progress=detail,
             )
-        report = write_sensitivity(prepared, target, evaluator.data.name, out)
+        texts = TextsUsed(len(rows), own=True)
+        report = write_sensitivity(prepared, target, evaluator.data.name, texts, out)
     return SensitivityReport(report, prepared.sensitivity.examples)
 
 

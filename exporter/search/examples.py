@@ -47,13 +47,15 @@ class Examples:
 class Judgement:
     """A mix against fp32 on ``examples``; ``loss`` and ``agreement`` are shares of them.
 
-    ``loss_interval`` holds the loss with 95 % (Bonett and Price, paired); ``divergence`` is the
-    mean Kullback-Leibler divergence of the probabilities of labels, in nats.
+    ``loss_interval`` holds the loss with 95 % (Bonett and Price, paired); ``discordant`` is the
+    share that one of both alone gets right; ``divergence`` is the mean Kullback-Leibler divergence
+    of the probabilities of labels, in nats.
     """
 
     examples: int
     loss: float
     loss_interval: tuple[float, float]
+    discordant: float
     agreement: float
     divergence: float
 
@@ -103,14 +105,16 @@ def check_enough(count: int, budget: float) -> None:
     judging = len(split(count)[1])
     if judging >= needed:
         return
-    total = needed
-    while len(split(total)[1]) < needed:
-        total += max(1, needed - len(split(total)[1]))
     raise UserError(
         f"{count} examples are too few to keep a budget of {budget * 100:g} points: {judging} of "
-        f"them would judge the artifact, and {needed} are needed for that.",
-        f"Give at least {total} labelled examples, or a larger budget.",
+        f"them would judge the artifact, and at least {needed} are needed for that.",
+        f"Give at least {examples_in_all(needed)} labelled examples, or a larger budget.",
     )
+
+
+def examples_in_all(judging: int) -> int:
+    """The least number of which ``split`` leaves so many to judge by."""
+    return judging + min((judging - 1) // 2, MOST_SEARCHED)
 
 
 def judge(logits: Array, examples: Examples) -> Judgement:
@@ -123,6 +127,7 @@ def judge(logits: Array, examples: Examples) -> Judgement:
         total,
         (only_before - only_after) / total,
         paired_difference_interval(only_before, only_after, total),
+        (only_before + only_after) / total,
         float((expected == found).mean()),
         float(kullback_leibler(examples.reference, logits).mean()),
     )

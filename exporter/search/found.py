@@ -1,12 +1,18 @@
 """What a search was asked for, and what it found."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+from exporter.errors import CheckFailed
+from exporter.manifest import CalibrationRecord
 from exporter.quantization.mix import Mix
 from exporter.search.candidates import Candidate, summary
 from exporter.search.costs import Costs
-from exporter.search.examples import Judgement
+from exporter.search.examples import Judgement, examples_in_all
 from exporter.search.preparation import Prepared
+from exporter.verification.paired_statistics import examples_needed
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,40 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class TextsUsed:
+    """The ``count`` calibration texts; ``own``: the search's; ``record``: of those of a file."""
+
+    count: int
+    own: bool
+    record: CalibrationRecord | None = None
+
+    @property
+    def line(self) -> str:
+        """Where they are from."""
+        uses = "for smoothing, static ranges and the correction of 4-bit weights"
+        if self.own:
+            return f"{self.count} texts {uses}: of the examples to choose by, without their labels."
+        if self.record is None:
+            return f"{self.count} texts {uses}, as they were given."
+        seed = self.record.seed
+        drawn = "its first" if seed is None else f"drawn by the seed {seed}"
+        return f"{self.count} texts {uses}: of {self.record.data}, {drawn}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        if self.record is None:
+            return {"texts": self.count, "own": self.own}
+        known = {"data": self.record.data, "sha256": self.record.sha256, "seed": self.record.seed}
+        return {"texts": self.count, "own": self.own, **known}
+
+
+@dataclass(frozen=True)
 class Found:
-    """The choice and everything that it rests on; ``looks`` counts artifacts that were judged."""
+    """The choice and everything that it rests on.
+
+    ``looks`` counts the artifacts whose judgement decided on the choice, one after the other: the
+    last was taken. ``searching`` is the number of examples to choose by.
+    """
 
     target: str
     wish: Wish
@@ -29,6 +67,7 @@ class Found:
     candidates: tuple[Candidate, ...]
     prepared: Prepared
     costs: Costs
+    texts: TextsUsed
     searching: int
     looks: int
     remarks: tuple[str, ...]
@@ -39,21 +78,65 @@ class Found:
         return self.chosen.mix
 
     def lines(self) -> tuple[str, ...]:
-        """What was chosen, what it loses, and what it gains."""
+        """What was chosen, what it was measured to lose, and what it gains."""
         confirmed, built = self.chosen.confirmed, self.chosen.built
         if confirmed is None or built is None:
             raise ValueError("a choice that was never confirmed")
         usual = self.usual.built
         size = "" if usual is None else f", {built.bytes / usual.bytes:.2f} times as large"
+        allowed = f"{self.wish.budget * 100:g} are allowed"
+        lost = f"Loses {points(confirmed)}, measured on {confirmed.examples} examples"
+        if self.looks <= 1:
+            lost = f"{lost} that had no part in the choice; {allowed}."
+        else:
+            lost = (
+                f"{lost}; {allowed}. These examples had a part in the choice: {self.looks} "
+                "artifacts were judged on them before one was taken, and each further one makes it "
+                "likelier that one is within the budget by luck."
+            )
+        doubt = doubtful(confirmed, self.wish.budget)
         return (
             f"Chosen: {summary(self.chosen)}.",
-            f"Loses {points(confirmed)} on {confirmed.examples} examples that had no part in the "
-            f"choice; {self.wish.budget * 100:g} are allowed.",
+            lost,
             f"{built.bytes / 1e6:.1f} MB, {built.latency.median:.2f} ms at {self.costs.tokens} "
             f"tokens on one thread: {built.ratio.median:.2f} times as long as "
             f"{self.usual.name}{size}.",
+            *((doubt,) if doubt else ()),
             *self.remarks,
         )
+
+
+def doubtful(judgement: Judgement, budget: float) -> str:
+    """ "", or that the interval of the loss is wider than the budget on either side, and how many
+    examples it would take: with as many discordant ones as there were."""
+    low, high = judgement.loss_interval
+    half = (high - low) / 2
+    if half <= budget:
+        return ""
+    judging = examples_needed(budget, judgement.discordant)
+    return (
+        f"The loss is known to ± {half * 100:.2f} points only, which is more than the budget: that "
+        f"it is within {budget * 100:g} points was measured, and may be luck. About {judging} "
+        f"examples to judge by ({examples_in_all(judging)} labelled ones in all) would tell."
+    )
+
+
+def nothing_found(known: Iterable[Candidate], wish: Wish, *, over: bool) -> CheckFailed:
+    """With the best mix that is not fp32, and its loss. ``over``: so was the time."""
+    quantized = [c for c in known if set(c.methods.values()) != {"fp32"}]
+    confirmed = [(c.confirmed, c) for c in quantized if c.confirmed is not None]
+    searched = [(c.searched, c) for c in quantized if c.searched is not None]
+    # What was judged counts; what it was chosen by only where nothing came so far.
+    judgement, best = min(confirmed or searched, key=lambda item: item[0].loss)
+    enough = max(judgement.loss, wish.budget)
+    in_time = " in the time given" if over else ""
+    return CheckFailed(
+        f"Nothing that is quantized was found{in_time} to lose {wish.budget * 100:g} points at "
+        f"most. The best, {best.name} ({summary(best)}), loses {points(judgement)}, measured on "
+        f"{judgement.examples} examples.",
+        f"Allow more, such as --budget {math.ceil(enough * 1000) / 10 + 0.1:.1f}, "
+        "more time with --search-minutes, or build fp32: --precision fp32",
+    )
 
 
 def points(judgement: Judgement) -> str:

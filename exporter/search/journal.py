@@ -10,8 +10,8 @@ from exporter.filesystem import explained_os_errors
 class Journal:
     """Results by key in a file of JSON lines. A result is on disk before the next is begun.
 
-    Keys say everything that a result depends on. A line that was cut off by the end of a process is
-    left out.
+    Keys say everything that a result depends on. A line that was cut off by the end of a process,
+    or that a disk has spoiled, is left out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -20,18 +20,23 @@ class Journal:
         self._known: dict[str, Any] = {}
         with explained_os_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text("utf-8").split("\n") if path.exists() else []
+            text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+        lines = text.split("\n")
         for line in lines:
             try:
                 key, value = json.loads(line)
             except (ValueError, TypeError):
                 continue
             self._known[str(key)] = value
-        self._torn = bool(lines and lines[-1])
+        self._torn = bool(lines[-1])
 
     def get(self, key: str) -> Any:
         """The result, None where there is none."""
         return self._known.get(key)
+
+    def count(self, prefix: str) -> int:
+        """How many results have keys that begin like this."""
+        return sum(key.startswith(prefix) for key in self._known)
 
     def put(self, key: str, value: Any) -> None:
         """Keep a result. Raises UserError when the disk or folder refuses."""

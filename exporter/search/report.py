@@ -11,7 +11,7 @@ from exporter.quantization.mix import Unit, units
 from exporter.search.candidates import Candidate, summary
 from exporter.search.costs import Costs
 from exporter.search.drawing import draw_candidates, draw_sensitivity
-from exporter.search.found import Found, points
+from exporter.search.found import Found, TextsUsed, points
 from exporter.search.machine import machine_name
 from exporter.search.preparation import HELPS, Prepared
 from exporter.search.sensitivity import Sensitivity, by_kind
@@ -51,15 +51,17 @@ def write_report(found: Found, folder: Path) -> Path:
     return folder / REPORT
 
 
-def write_sensitivity(prepared: Prepared, target: str, data: str, folder: Path) -> Path:
+def write_sensitivity(
+    prepared: Prepared, target: str, data: str, texts: TextsUsed, folder: Path
+) -> Path:
     """The same of the sensitivities alone: ``report.md``, ``report.json`` and the heat map."""
     every, found = _units(prepared), prepared.sensitivity
     write_sensitivity_picture(found, every, folder)
     document = {"target": target, "data": data, **_sensitivity_document(found)}
-    document["smoothing"] = dict(prepared.gains)
+    document |= {"smoothing": dict(prepared.gains), "calibration": texts.as_dict()}
     write_atomically(folder / DATA, _json(document))
     lines = [f"# Sensitivity for {target}, on {data}", "", *sensitivity_lines(found, every)]
-    lines += ["", *_smoothing_lines(prepared), ""]
+    lines += ["", *_smoothing_lines(prepared), "", texts.line, ""]
     write_atomically(folder / REPORT, "\n".join(lines).encode())
     return folder / REPORT
 
@@ -106,8 +108,8 @@ def _markdown(found: Found, every: Sequence[Unit]) -> list[str]:
     return [
         f"# How {found.chosen.name} was chosen for {found.target}",
         "",
-        f"Asked for: the {goal} artifact that loses {wish.budget * 100:g} points of accuracy at "
-        "most.",
+        f"Asked for: the {goal} artifact that is measured to lose {wish.budget * 100:g} points of "
+        "accuracy at most.",
         "",
         *(f"- {line}" for line in found.lines()),
         "",
@@ -121,11 +123,12 @@ def _markdown(found: Found, every: Sequence[Unit]) -> list[str]:
         ),
         "",
         f"Choosing: {found.searching} examples, the mix computed in PyTorch. Judging: {examples} "
-        f"other examples, the artifact itself. {found.looks} artifacts were judged; each further "
-        "one makes it more likely that one keeps the budget by luck. Latency: one thread, "
+        f"other examples, the artifact itself. {_looks(found)} Latency: one thread, "
         f"{found.costs.tokens} tokens, against {found.usual.name} in the same rounds, with the "
         "95 % interval of the median; where an artifact was not built (~), foreseen from the costs "
         "below.",
+        "",
+        f"Calibration: {found.texts.line}",
         "",
         "## Method of every layer",
         "",
@@ -145,6 +148,16 @@ def _markdown(found: Found, every: Sequence[Unit]) -> list[str]:
         *cost_lines(found.costs),
         "",
     ]
+
+
+def _looks(found: Found) -> str:
+    """How many artifacts the examples for judging have decided on, and what follows."""
+    if found.looks <= 1:
+        return "One artifact was judged to choose it: these examples had no part in the choice."
+    return (
+        f"{found.looks} artifacts were judged to choose one, those of interrupted searches "
+        "included: these examples had a part in the choice."
+    )
 
 
 def cost_lines(costs: Costs) -> list[str]:
@@ -223,6 +236,7 @@ def _document(found: Found) -> dict[str, Any]:
         "candidates": [known.as_dict() for known in found.candidates],
         "sensitivity": _sensitivity_document(found.prepared.sensitivity),
         "smoothing": dict(found.prepared.gains),
+        "calibration": found.texts.as_dict(),
         "costs": found.costs.as_dict(),
         "machine": machine_name(),
     }

@@ -10,8 +10,8 @@ from exporter.bundle_folder import artifact_metadata
 from exporter.checkpoint import Checkpoint
 from exporter.quantization.mix import Mix
 from exporter.search.candidates import Built
-from exporter.search.costs import TOKENS
 from exporter.search.examples import Examples, Judgement, judge
+from exporter.search.stand_ins import TOKENS
 from exporter.search.timing import interleaved, timing
 from exporter.targets.base import INPUTS, Array, ArtifactSpec, Target
 from exporter.verification.classification import Encoded, artifact_run, classify

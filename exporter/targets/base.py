@@ -248,6 +248,14 @@ class Target(Protocol):
         del path
         return {}
 
+    def static_grids(self, path: Path) -> Mapping[str, tuple[float, int]]:
+        """Scale and zero point of inputs with static bounds, as the artifact has them, by layer.
+
+        Of layers that read one tensor the first. They are no part of ``structure``.
+        """
+        del path
+        return {}
+
     def finish(self, path: Path, model: SourceModel, measured: Mapping[str, str]) -> None:
         """After the proof: what the artifact is to say of it, and files that belong beside it.
 

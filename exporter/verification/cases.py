@@ -1,11 +1,12 @@
 """The inputs on which artifacts are compared: lengths, batches, padding, a row without tokens."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from exporter.model.config import EncoderConfig
-from exporter.targets.base import Array
+from exporter.model.config import EncoderConfig, SourceModel
+from exporter.targets.base import Array, Target
 
 #: The position table of almost all models; more would only take time.
 _LONGEST = 512
@@ -17,6 +18,12 @@ class Case:
 
     name: str
     inputs: dict[str, Array]
+
+
+def artifact_cases(target: Target, path: Path, model: SourceModel) -> tuple[Case, ...]:
+    """What the artifact is compared on: as long as it takes, and each of its lengths."""
+    lengths, limit = target.lengths(path), target.limit(path)
+    return verification_cases(model.config, lengths=lengths, limit=limit)
 
 
 def verification_cases(

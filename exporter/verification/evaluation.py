@@ -119,6 +119,7 @@ def _require_classifier(model: SourceModel) -> tuple[str, ...]:
     if model.task != "sequence-classification" or not model.labels:
         raise UserError(
             f"Accuracy is measured for sequence-classification, not for {model.task}.",
-            "Leave out the labelled data.",
+            "Build such a model without --eval-data and --budget, with --precision where you want "
+            "others than the usual: its outputs are compared with PyTorch's all the same.",
         )
     return model.labels

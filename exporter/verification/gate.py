@@ -3,19 +3,17 @@
 The proof has links that hold each other. A *twin* is written by the same code from sensitised
 weights. (1) The twin equals PyTorch in every layer. (2) The artifact has the twin's structure: it
 differs only in the values of its weights. (3) Each of these values is audited against the source,
-or against the model that the target stores in its place, and (4) that one, where it is another,
-computes what the source computes. (5) The outputs of the artifact itself equal those of
-transformers' own model.
+or against the model that the target stores in its place, and factors and static bounds against the
+mix. (4) That model, where it is another, computes what the source computes. (5) The outputs of the
+artifact itself equal those of transformers' own model.
 """
 
 import gc
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from exporter.model.config import SourceModel
@@ -25,11 +23,18 @@ from exporter.quantization.reference import Reference, plain_reference
 from exporter.quantization.schemes import find_scheme
 from exporter.targets.base import Array, ArtifactSpec, Coverage, Target
 from exporter.verification.audit import weight_audit
-from exporter.verification.cases import Case, verification_cases
+from exporter.verification.cases import Case, artifact_cases
+from exporter.verification.claims import coverage_check, metadata_check, signature_check
 from exporter.verification.mixed_audit import mixed_audit
 from exporter.verification.parity import layer_parity, output_parity
 from exporter.verification.ranges import ranges_check
 from exporter.verification.report import Check, GateReport
+from exporter.verification.stored_mix import (
+    MIX_KEY,
+    bounds_check,
+    smoothing_check,
+    with_own_values,
+)
 
 _TWIN_SEED = 1
 
@@ -73,9 +78,12 @@ def prove(
     ]
     if scheme.mixed:
         checks.append(smoothing_check(target.smoothing(path), stored))
+        checks.append(bounds_check(target.static_grids(path), stored))
     if scheme.mixed or (scheme.equalized and not _same_weights(stored, model)):
         progress("equivalence")
-        checks.append(_equivalence_check(stored, model, _cases(target, path, model), progress))
+        checks.append(
+            _equivalence_check(stored, model, artifact_cases(target, path, model), progress)
+        )
     if ranges := target.activation_ranges(path):
         progress("ranges of activations")
         checks.append(ranges_check(ranges, model))
@@ -85,78 +93,6 @@ def prove(
     gc.collect()
     checks += _twin_checks(target, spec, path, model, progress)
     return GateReport(tuple(checks)), coverage
-
-
-def signature_check(target: Target, path: Path, model: SourceModel) -> Check:
-    """Inputs and outputs have the names, types and shapes that the artifact declares.
-
-    A named axis has to be the batch or the sequence; one case, run, tells whether it is.
-    """
-    cases = _cases(target, path, model)
-    case = next(c for c in cases if c.name == "padded batch")
-    declared = {spec.name: spec for group in target.signature(path) for spec in group}
-    rows = declared["input_ids"].shape[0] if "input_ids" in declared else None
-    inputs = {n: v[:rows] if isinstance(rows, int) else v for n, v in case.inputs.items()}
-    batch, sequence = inputs["input_ids"].shape
-    sizes: dict[int | str, int] = {"batch": batch, "sequence": sequence}
-    # Sessions take int64 and hand the artifact what it declares.
-    fed = {n: v.astype(declared[n].dtype) if n in declared else v for n, v in inputs.items()}
-    actual = {**fed, **target.open(path).run(inputs)}
-    wrong = [f"{name} is undeclared or missing" for name in set(actual) ^ set(declared)]
-    for name in set(actual) & set(declared):
-        spec, value = declared[name], actual[name]
-        shape = tuple(sizes.get(size, size) for size in spec.shape)
-        if (shape, spec.dtype) != (value.shape, value.dtype.name):
-            wrong.append(
-                f"{name} is {value.dtype.name} {value.shape}, declared {spec.dtype} {spec.shape}"
-            )
-    detail = wrong[0] if wrong else "inputs and outputs are as declared"
-    return Check("signature", not wrong, detail, {"wrong": float(len(wrong))}, 0)
-
-
-def coverage_check(coverage: Coverage) -> Check:
-    """The scheme's promise about stored types and operators is kept."""
-    violations = coverage.violations
-    detail = violations[0] if violations else f"{len(coverage.weights)} weights as promised"
-    measured = {"violations": float(len(violations)), "kept wider": float(len(coverage.kept))}
-    return Check("coverage", not violations, detail, measured, 0)
-
-
-def metadata_check(
-    metadata: Mapping[str, str],
-    spec: ArtifactSpec,
-    model: SourceModel,
-    wanted: Mapping[str, str],
-) -> Check:
-    """What the artifact says about itself is true: labels in order, task, precision, hashes."""
-    expected = {
-        **wanted,
-        "labels": json.dumps(model.labels, ensure_ascii=False),
-        "task": model.task,
-        "precision": spec.precision,
-        "flavour": spec.flavour,
-        "max_positions": str(model.config.max_positions),
-        **({"backend": spec.backend} if spec.backend else {}),
-        **({"mix": model.mix.text()} if model.mix is not None else {}),
-    }
-    wrong = [key for key, value in expected.items() if metadata.get(key) != value]
-    detail = (
-        f"{wrong[0]} is {metadata.get(wrong[0])!r}, expected {expected[wrong[0]]!r}"
-        if wrong
-        else f"{len(expected)} entries are right, labels and their order among them"
-    )
-    return Check("metadata", not wrong, detail, {"wrong": float(len(wrong))}, 0)
-
-
-def smoothing_check(found: Mapping[str, Array], stored: SourceModel) -> Check:
-    """The artifact divides the inputs of layers by the mix's factors, and by nothing else."""
-    wanted = {} if stored.mix is None else stored.mix.smoothing
-    wrong = sorted(set(found) ^ set(wanted))
-    wrong += [n for n in set(found) & set(wanted) if not np.array_equal(found[n], wanted[n])]
-    detail = (
-        f"{wrong[0]} has other factors than the mix" if wrong else f"{len(wanted)} smoothed inputs"
-    )
-    return Check("smoothing", not wrong, detail, {"wrong": float(len(wrong))}, 0)
 
 
 def _equivalence_check(
@@ -203,7 +139,7 @@ def _real_outputs(
         "outputs",
         target.open(path).run,
         expected,
-        _cases(target, path, model),
+        artifact_cases(target, path, model),
         scheme.output_tolerance,
         progress,
         empty_rows=scheme.empty_rows,
@@ -227,16 +163,14 @@ def _twin_checks(
     progress: Callable[[str], None],
 ) -> list[Check]:
     weights = sensitised_weights(model.config, model.task, len(model.labels or ()), _TWIN_SEED)
-    cases = _cases(target, path, model)
-    # Corrected levels are values of the source's weights; the twin has its own.
-    mix = None if model.mix is None else replace(model.mix, corrected={})
-    twin = replace(model, weights=weights, calibration=tuple(_texts(cases)), mix=mix)
+    cases = artifact_cases(target, path, model)
+    twin = with_own_values(replace(model, weights=weights, calibration=tuple(_texts(cases))))
     scheme = find_scheme(target.scheme(spec.precision))
     stored = target.stored_model(twin, spec.precision)
     with tempfile.TemporaryDirectory() as folder:
         twin_path = Path(folder) / path.name
         progress("sensitised twin")
-        target.write(twin, spec, twin_path, {} if mix is None else {"mix": mix.text()})
+        target.write(twin, spec, twin_path, _mix_entry(twin))
         equal = target.structure(path) == target.structure(twin_path)
         ranges = target.activation_ranges(twin_path)
         stored_reference = scheme.reference(replace(stored, ranges=ranges))
@@ -267,6 +201,10 @@ def _twin_checks(
     return [structure, layers, equivalence]
 
 
+def _mix_entry(model: SourceModel) -> dict[str, str]:
+    return {} if model.mix is None else {MIX_KEY: model.mix.text()}
+
+
 def _same_weights(stored: SourceModel, source: SourceModel) -> bool:
     return all(tensor is source.weights[name] for name, tensor in stored.weights.items())
 
@@ -275,12 +213,6 @@ def _run(reference: Reference, inputs: Mapping[str, Array]) -> dict[str, Array]:
     tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
     with torch.no_grad():
         return {name: value.numpy() for name, value in reference.run(**tensors).items()}
-
-
-def _cases(target: Target, path: Path, model: SourceModel) -> tuple[Case, ...]:
-    """What the artifact is compared on: as long as it takes, and each of its lengths."""
-    lengths, limit = target.lengths(path), target.limit(path)
-    return verification_cases(model.config, lengths=lengths, limit=limit)
 
 
 def _texts(cases: Sequence[Case]) -> Iterator[dict[str, Array]]:

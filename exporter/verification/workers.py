@@ -24,6 +24,9 @@ from exporter.verification.classification import Run, run_rows
 
 _STOP_SECONDS = 5.0
 
+#: What reading from a process raises that has ended: between two messages, or within one.
+_ENDED = (EOFError, OSError)
+
 
 class ProcessDied(ExportError):
     """A process ended before its work was done. This says nothing of the model that it ran."""
@@ -175,7 +178,7 @@ def _send(worker: _Worker, opener: Opener, job: Job) -> None:
 def _received(worker: _Worker) -> tuple[int, Array]:
     try:
         kind, *answer = worker.connection.recv()
-    except (EOFError, ConnectionResetError) as error:
+    except _ENDED as error:
         raise _died(worker) from error
     if kind == "done":
         index, logits = answer
@@ -186,9 +189,16 @@ def _received(worker: _Worker) -> tuple[int, Array]:
 
 
 def _drain(busy: dict[object, _Worker]) -> None:
-    """Wait for the answers of processes whose work is not needed any more: they can go on then."""
+    """Wait for the answers of processes whose work is not needed any more: they can go on then.
+
+    Where one has died, it and those after it stay in ``busy``: all of them are to be ended. What
+    is raised is the error that came first, not this one.
+    """
     for connection, worker in list(busy.items()):
-        worker.connection.recv()
+        try:
+            worker.connection.recv()
+        except _ENDED:
+            return
         del busy[connection]
 
 

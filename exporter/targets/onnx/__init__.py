@@ -102,6 +102,9 @@ class OnnxTarget(Target):
     def smoothing(self, path: Path) -> dict[str, Array]:
         return stored.smoothing(stored.read(path))
 
+    def static_grids(self, path: Path) -> dict[str, tuple[float, int]]:
+        return stored.static_grids(stored.read(path))
+
     def lengths(self, path: Path) -> tuple[int, ...]:
         del path
         return ()

@@ -18,6 +18,9 @@ _MIDDLE = 128
 
 #: How the name of a constant ends that the inputs of a site are multiplied with.
 SMOOTHING = "/smoothing"
+#: How the names of constants end that are the grid of a layer's input over static bounds.
+STATIC_SCALE = "/input_scale"
+STATIC_ZERO_POINT = "/input_zero_point"
 
 
 def divide(graph: GraphBuilder, tensor: str, site: str, factors: Float32) -> str:
@@ -37,8 +40,8 @@ def quantize_statically(
 ) -> Operand:
     """By a range that is known beforehand; what lies beyond is clipped."""
     scale, zero_point = grid(*bounds)
-    scale_name = graph.constant(f"{layer}/input_scale", scale)
-    zero_name = graph.constant(f"{layer}/input_zero_point", np.array(zero_point, np.uint8))
+    scale_name = graph.constant(f"{layer}{STATIC_SCALE}", scale)
+    zero_name = graph.constant(f"{layer}{STATIC_ZERO_POINT}", np.array(zero_point, np.uint8))
     values = _quantize(graph, tensor, scale_name, zero_name, contrib)
     return Operand(values, scale_name, zero_name)
 

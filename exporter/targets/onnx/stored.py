@@ -14,7 +14,10 @@ from exporter.quantization.rounding import Rounded
 from exporter.targets.base import Array, StoredTensor
 from exporter.targets.onnx.levels import unpack_halves
 from exporter.targets.onnx.names import WORTH, StoredName, parse
-from exporter.targets.onnx.operands import SMOOTHING
+from exporter.targets.onnx.operands import SMOOTHING, STATIC_SCALE, STATIC_ZERO_POINT
+
+#: The two constants of a static grid.
+_STATIC = (STATIC_SCALE, STATIC_ZERO_POINT)
 
 _BITS = {
     TensorProto.FLOAT: 32,
@@ -56,9 +59,9 @@ def files(path: Path) -> tuple[Path, ...]:
 
 
 def structure(model: onnx.ModelProto) -> str:
-    """SHA-256 of everything but the values of the weights, labels and other metadata.
+    """SHA-256 of everything but the values of weights and static grids, and all metadata.
 
-    Constants that are no weight (shapes, the mask's values) count with their values.
+    Other constants (shapes, the mask's values, smoothing factors) count with their values.
     """
     bare = onnx.ModelProto()
     bare.ir_version = model.ir_version
@@ -71,7 +74,7 @@ def structure(model: onnx.ModelProto) -> str:
     digest = hashlib.sha256(bare.SerializeToString(deterministic=True))
     for tensor in sorted(model.graph.initializer, key=lambda tensor: str(tensor.name)):
         digest.update(f"{tensor.name}:{tensor.data_type}:{list(tensor.dims)}".encode())
-        if parse(tensor.name) is None:
+        if parse(tensor.name) is None and not tensor.name.endswith(_STATIC):
             digest.update(numpy_helper.to_array(tensor).tobytes())
     return digest.hexdigest()
 
@@ -152,6 +155,22 @@ def smoothing(model: onnx.ModelProto) -> dict[str, Array]:
             if name in constants and name.endswith(SMOOTHING):
                 found[name.removesuffix(SMOOTHING)] = 1 / numpy_helper.to_array(constants[name])
     return found
+
+
+def static_grids(model: onnx.ModelProto) -> dict[str, tuple[float, int]]:
+    """Scale and zero point of inputs with static bounds, by layer; -1 for what is no number."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for tensor in model.graph.initializer:
+        for ending in _STATIC:
+            if tensor.name.endswith(ending):
+                values = numpy_helper.to_array(tensor)
+                usable = values.size == 1 and np.isfinite(values).all()
+                number = float(values.item()) if usable else -1.0
+                found[tensor.name.removesuffix(ending)][ending] = number
+    return {
+        layer: (parts.get(STATIC_SCALE, -1.0), int(parts.get(STATIC_ZERO_POINT, -1)))
+        for layer, parts in found.items()
+    }
 
 
 def _transposed(model: onnx.ModelProto) -> set[str]:

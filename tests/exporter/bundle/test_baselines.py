@@ -19,7 +19,7 @@ from exporter.baselines.comparison import compare_stock
 from exporter.baselines.stock_onnx import FP32_PATH, INT8_PATH, OnnxSession, export_stock
 from exporter.cli import main
 from exporter.errors import CheckFailed, UserError
-from exporter.manifest import read_manifest
+from exporter.manifest_file import read_manifest
 from exporter.recheck import verify
 from exporter.targets.base import INPUTS
 

@@ -13,7 +13,7 @@ import exporter.admission
 import exporter.bundle
 from exporter import planning
 from exporter.errors import UserError
-from exporter.manifest import changed_files, read_manifest
+from exporter.manifest_file import changed_files, read_manifest
 from exporter.targets.base import Coverage
 from exporter.verification.report import Check, GateReport
 

@@ -13,7 +13,7 @@ import exporter.bundle
 from exporter import filesystem
 from exporter.errors import UserError
 from exporter.filesystem import exclusive
-from exporter.manifest import changed_files, read_manifest
+from exporter.manifest_file import changed_files, read_manifest
 
 
 def test_an_interruption_leaves_finished_artifacts_and_nothing_half_written(

@@ -14,7 +14,7 @@ from exporter.calibration import calibrated
 from exporter.checkpoint import load
 from exporter.cli import main
 from exporter.errors import UserError
-from exporter.manifest import read_manifest, write_manifest
+from exporter.manifest_file import read_manifest, write_manifest
 from exporter.recheck import verify
 from exporter.targets.base import ArtifactSpec
 

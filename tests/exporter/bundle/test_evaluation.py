@@ -16,7 +16,7 @@ from exporter.checkpoint import load
 from exporter.errors import UserError
 from exporter.evaluation import evaluate
 from exporter.filesystem import exclusive
-from exporter.manifest import read_manifest
+from exporter.manifest_file import read_manifest
 from exporter.model_card import model_card
 from exporter.verification import classification
 from exporter.verification.evaluation import Evaluator

@@ -13,7 +13,8 @@ import pytest
 
 import exporter
 from exporter.errors import UserError
-from exporter.manifest import (
+from exporter.manifest import CalibrationRecord, ChoiceRecord
+from exporter.manifest_file import (
     as_document,
     changed_files,
     content_hash,
@@ -110,6 +111,39 @@ def test_the_reader_and_the_schema_ask_for_the_same_fields(document):
             from_document(broken)
         checked += 1
     assert checked > 60
+
+
+CHOICE = ChoiceRecord(
+    budget=0.005,
+    goal="time",
+    loss=0.0025,
+    interval=(-0.001, 0.006),
+    examples=1600,
+    data="dev.tsv",
+    data_sha256="0" * 64,
+    methods={"int8": 2, "int8_tensor": 13},
+    report="search/onnx/report.md",
+    mix_sha256="1" * 64,
+    calibration=CalibrationRecord("plain.txt", "2" * 64, 128, 0, {"16": 128}),
+)
+
+
+def test_a_choice_is_written_and_read(document):
+    manifest = from_document(document)
+    artifact = replace(manifest.artifacts[0], choice=CHOICE)
+    written = json.loads(json.dumps(as_document(manifest.with_artifact(artifact))))
+    validate(written)
+    assert from_document(written).artifacts[0].choice == CHOICE
+    choice = written["artifacts"][0]["choice"]
+    del choice["mix_sha256"], choice["calibration"]  # newer than the first ones
+    validate(written)
+    older = replace(CHOICE, mix_sha256=None, calibration=None)
+    assert from_document(written).artifacts[0].choice == older
+    choice["mix_sha256"] = "1234"
+    with pytest.raises(ValueError, match="no SHA-256"):
+        from_document(written)
+    with pytest.raises(jsonschema.ValidationError):
+        validate(written)
 
 
 @pytest.mark.parametrize(

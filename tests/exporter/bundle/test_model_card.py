@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import ModelCard
 
+from exporter.manifest import CalibrationRecord, ChoiceRecord
 from exporter.model_card import model_card
 from exporter.targets.base import INPUTS, TensorSpec
 
@@ -80,6 +81,47 @@ def test_the_accuracy_of_an_older_manifest_has_what_it_tells(manifest):
     assert "data.tsv, 60 examples | 95.00%" in card
     assert "| file | label |" in model_card(manifest)
     assert "| file | label |" not in card
+
+
+CHOICE = ChoiceRecord(
+    budget=0.005,
+    goal="size",
+    loss=0.0025,
+    interval=(-0.001, 0.006),
+    examples=1600,
+    data="dev.tsv",
+    data_sha256="0" * 64,
+    methods={"int8": 2, "int8_tensor": 13},
+    report="search/onnx/report.md",
+)
+
+
+def test_a_mixed_artifact_says_how_it_was_chosen(manifest):
+    first, *others = manifest.artifacts
+    card = model_card(replace(manifest, artifacts=(replace(first, choice=CHOICE), *others)))
+    (line,) = (line for line in card.splitlines() if "a search chose" in line)
+    assert line.startswith(f"`{first.path}`: ")
+    for said in (
+        "as small as possible with a loss of at most 0.5 points",
+        "On 1600 examples of dev.tsv that it did not choose by",
+        "+0.25 (-0.10 to +0.60)",
+        "[search/onnx/report.md](search/onnx/report.md)",
+    ):
+        assert said in line
+    assert "flatters" not in card  # measured on other data
+    assert "a search chose" not in model_card(manifest)
+
+
+def test_accuracy_on_the_data_of_the_search_says_so(manifest):
+    first, *others = manifest.artifacts
+    texts = CalibrationRecord("plain.txt", "1" * 64, 128)
+    choice = replace(
+        CHOICE, data="data.tsv", data_sha256=first.accuracy["data_sha256"], calibration=texts
+    )
+    card = model_card(replace(manifest, artifacts=(replace(first, choice=choice), *others)))
+    assert f"A part of the examples of data.tsv decided what `{first.path}` is" in card
+    assert card.count("flatters") == 1
+    assert "with 128 texts of plain.txt, to be" in card
 
 
 def test_random_weights_are_called_random(manifest):

@@ -9,7 +9,7 @@ from fake_target import FakeTarget
 
 import exporter.bundle
 from exporter.evaluation import evaluate
-from exporter.manifest import read_manifest
+from exporter.manifest_file import read_manifest
 from exporter.prediction import predict
 from exporter.recheck import verify
 

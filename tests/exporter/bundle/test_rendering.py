@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from exporter.evaluation import Evaluation
-from exporter.manifest import as_document
+from exporter.manifest_file import as_document
 from exporter.recheck import Verification
 from exporter.rendering import show_inspection, show_verification
 from exporter.rendering_evaluation import show_evaluation

@@ -27,7 +27,7 @@ from exporter.baselines.stock_executorch import (
 from exporter.checkpoint import load
 from exporter.cli import main
 from exporter.errors import CheckFailed, UserError
-from exporter.manifest import read_manifest
+from exporter.manifest_file import read_manifest
 from exporter.model.reference import reference_outputs, transformers_model
 from exporter.quiet import without_native_errors
 from exporter.recheck import verify

@@ -33,19 +33,21 @@ class ReferenceSession:
 
 @dataclass
 class MixedTarget(Target):
-    """``spoil`` is added to the first label's logit of artifacts that are not fp32."""
+    """``spoil`` is added to the first label's logit of artifacts that are not fp32, and have more
+    than ``unspoiled`` layers and tables with 4 bits."""
 
     name: str = "reference"
     methods: tuple[str, ...] = ("int8_tensor", "fp32", "int4_tensor", "int8_static")
     table_methods: tuple[str, ...] = ("int8", "fp32", "int4")
     spoil: float = 0.0
+    unspoiled: int = -1
     models: dict[Path, SourceModel] = field(default_factory=dict)
 
     def artifacts(self, precisions, flavours, backends=()):
         return (ArtifactSpec(self.name, "mixed", "optimized", "reference/model_mixed.bin"),)
 
     def fingerprint(self):
-        return f"1 {self.spoil}"
+        return f"1 {self.spoil} {self.unspoiled}"
 
     def stored_model(self, model, precision):
         return model
@@ -59,11 +61,15 @@ class MixedTarget(Target):
             width = _TABLE_BITS[method] if is_table(name) else METHODS[method].bits
             bits += width * model.weights[f"{name}.weight"].numel()
         path.write_bytes(bytes(bits // 8))
-        if self.spoil and set(model.mix.methods.values()) != {"fp32"} and model.labels:
+        if self.spoil and self._spoils(model.mix) and model.labels:
             bias = model.weights["head.classifier.bias"].clone()
             bias[0] += self.spoil
             model = replace(model, weights={**model.weights, "head.classifier.bias": bias})
         self.models[path] = model
+
+    def _spoils(self, mix):
+        quantized = set(mix.methods.values()) != {"fp32"}
+        return quantized and four_bits(mix) > self.unspoiled
 
     def open(self, path, *, threads=1, taps=False):
         return ReferenceSession(self.models[path])
@@ -73,6 +79,11 @@ class MixedTarget(Target):
 
     def lengths(self, path):
         return ()
+
+
+def four_bits(mix):
+    """How many layers and tables have 4 bits."""
+    return sum(method.startswith("int4") for method in mix.methods.values())
 
 
 def bits_of(mix, model):

@@ -8,6 +8,9 @@ from exporter.search.examples import Examples
 from exporter.search.network import Networks
 from tests.exporter.small_models import VOCABULARY, small_model
 
+#: Of a search: examples in all, and a budget for which 92 to judge by are the least.
+EXAMPLES, BUDGET = 144, 0.03
+
 
 def rows(count, seed=0):
     generator = np.random.default_rng(seed)

@@ -24,7 +24,8 @@ from exporter.model.config import SourceModel
 from exporter.targets.base import Array, ArtifactSpec
 from exporter.targets.coreml import TARGET, CoremlTarget
 from exporter.targets.coreml.session import CoremlSession
-from exporter.verification.gate import coverage_check, prove
+from exporter.verification.claims import coverage_check
+from exporter.verification.gate import prove
 
 pytestmark = pytest.mark.usefixtures("quick")
 

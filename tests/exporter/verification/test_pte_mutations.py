@@ -17,7 +17,8 @@ from exporter.targets.base import Array, ArtifactSpec, Session
 from exporter.targets.executorch import ExecutorchTarget
 from exporter.verification.audit import weight_audit
 from exporter.verification.cases import verification_cases
-from exporter.verification.gate import coverage_check, prove, signature_check
+from exporter.verification.claims import coverage_check, signature_check
+from exporter.verification.gate import prove
 from exporter.verification.parity import layer_parity
 
 pytestmark = pytest.mark.usefixtures("quick")

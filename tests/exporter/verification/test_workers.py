@@ -1,5 +1,6 @@
 """Sharing examples out among processes: same numbers, errors that arrive, processes that die."""
 
+import multiprocessing
 import os
 import signal
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from exporter.errors import CheckFailed, UserError
+from exporter.verification import workers as processes
 from exporter.verification.classification import Encoded, artifact_run, chunks, classify
 from exporter.verification.kept_logits import KeptLogits, kept_logits
 from exporter.verification.measuring import measure_logits
@@ -93,6 +95,35 @@ def test_two_processes_give_the_same_and_say_what_went_wrong():
             measure(workers, "killed")
         assert died.value.exit_code == 1
         assert "--processes 1" in died.value.next_step
+
+
+@pytest.mark.parametrize("within_a_message", [False, True])
+def test_a_second_process_that_dies_does_not_hide_the_first_error(within_a_message, monkeypatch):
+    """One refuses its examples, and the other one has died when its answer is awaited."""
+    pipes = [multiprocessing.Pipe() for _ in range(2)]
+    (_, refusing), (_, dying) = pipes
+    refusing.send(("UserError", "It cannot be opened.", "Build it again."))
+    if within_a_message:
+        os.write(dying.fileno(), (1000).to_bytes(4, "big") + b"half")
+    dying.close()
+    ended = []
+
+    class Process:
+        def terminate(self):
+            ended.append(self)
+
+        def join(self, _=None):
+            pass
+
+        def is_alive(self):
+            return False
+
+    ours = (processes._Worker(Process(), here) for here, _ in pipes)
+    monkeypatch.setattr(processes, "_start", lambda: next(ours))
+    monkeypatch.setattr(processes, "_send", lambda *_: None)
+    with open_workers(2) as workers, pytest.raises(UserError, match="cannot be opened"):
+        measure(workers)
+    assert len(ended) == 2
 
 
 def test_what_is_kept_is_not_computed_again(tmp_path):

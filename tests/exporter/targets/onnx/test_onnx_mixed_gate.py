@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from onnx import numpy_helper
 from exporter.model.config import Family, SourceModel, Task
 from exporter.targets.base import ArtifactSpec
 from exporter.targets.onnx import TARGET, levels, mixed, operands
-from exporter.targets.onnx.operands import SMOOTHING
+from exporter.targets.onnx.operands import SMOOTHING, STATIC_SCALE, STATIC_ZERO_POINT, Operand
+from exporter.verification import gate
 from exporter.verification.gate import prove
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -70,6 +72,19 @@ def double(ending: str) -> Edit:
     return edit
 
 
+def renamed(ending: str) -> Edit:
+    """The first constant whose name ends so, for another layer: as if that one had it too."""
+
+    def edit(model: onnx.ModelProto) -> None:
+        old = next(t.name for t in model.graph.initializer if t.name.endswith(ending))
+        new = f"another.layer{ending}"
+        next(t for t in model.graph.initializer if t.name == old).name = new
+        for node in model.graph.node:
+            node.input[:] = [new if text == old else text for text in node.input]
+
+    return edit
+
+
 def unsmoothed(model: onnx.ModelProto) -> None:
     """What divides an input is passed by."""
     node = next(n for n in model.graph.node if any(i.endswith(SMOOTHING) for i in n.input))
@@ -99,7 +114,9 @@ DAMAGE: dict[str, tuple[str, Edit]] = {
     "table scale": ("weight audit", flip("embeddings.word.weight/scale")),
     "smoothing factor": ("smoothing", double(SMOOTHING)),
     "input not smoothed": ("smoothing", unsmoothed),
-    "static scale": ("structure", double("/input_scale")),
+    "static scale": ("static bounds", double(STATIC_SCALE)),
+    "static zero point": ("static bounds", flip(STATIC_ZERO_POINT)),
+    "another name for a static scale": ("structure", renamed(STATIC_SCALE)),
     "other bounds in the mix": ("metadata", mix_entry(lambda d: d["bounds"].clear())),
     "no mix": ("coverage", mix_entry(lambda d: d.pop("methods"))),
     "another method in the mix": (
@@ -165,6 +182,35 @@ def test_errors_of_the_exporter_are_noticed(
     found = failures(*write_mixed(model, tmp_path), model)
     assert check in found
     assert "structure" not in found
+
+
+def clipped(
+    graph: Any, layer: str, tensor: str, bounds: tuple[float, float], contrib: bool
+) -> Operand:
+    """The upper half of the levels is never used."""
+    operand = right_static(graph, layer, tensor, bounds, contrib)
+    most = graph.node("Mul", [operand.scale, graph.constant("some/levels", 64.0)])
+    return right_static(graph, layer, graph.node("Min", [tensor, most]), bounds, contrib)
+
+
+right_static = operands.quantize_statically
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_twin_uses_all_static_levels_though_the_model_has_larger_inputs(
+    own: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the model's bounds its inputs would fall on a few levels around 0."""
+    model = mixed_model()
+    assert model.mix is not None
+    wide = dict.fromkeys(model.mix.bounds, (-300.0, 400.0))
+    model = replace(model, mix=replace(model.mix, bounds=wide))
+    assert failures(*write_mixed(model, tmp_path), model) == set()
+    if not own:
+        monkeypatch.setattr(gate, "with_own_values", lambda twin: twin)
+    monkeypatch.setattr(mixed, "quantize_statically", clipped)
+    found = failures(*write_mixed(model, tmp_path), model)
+    assert found == ({"layer parity"} if own else set())
 
 
 def test_a_multiplier_that_is_not_applied_is_noticed(
