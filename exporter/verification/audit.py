@@ -10,7 +10,6 @@ import numpy as np
 
 from exporter.model.config import SourceModel
 from exporter.quantization.compression import Compress
-from exporter.quantization.rounding import BLOCK, quantize_blocks
 from exporter.targets.base import Array, StoredTensor
 from exporter.verification.compressed_audit import (
     LARGEST_LEVEL,
@@ -42,8 +41,8 @@ def weight_audit(
     ``equivalent`` is the model whose weights the target stores (``Target.stored_model``): what is
     fp32 has to equal it bit by bit, and only the vectors in which it differs from the source up to
     the last bit (folding sums in fp64, whose order may differ between machines). What is fp16, and
-    int8 matrices, have to equal the *source* up to half a step, and the steps (of int8 one a row,
-    of int4 one a block) have to be exactly those that the values ask for.
+    int8 matrices, have to equal the *source* up to half a step, and the steps (one a row) have to
+    be exactly those that the values ask for.
     A weight that is not stored has to be zero in ``equivalent``.
 
     With ``compress`` (``Scheme.compress``) every weight has to be, bit by bit, what the scheme
@@ -128,15 +127,9 @@ def _steps(tensor: StoredTensor, expected: Array, folded: bool) -> Array | None:
 
 
 def _scale_problem(tensor: StoredTensor, expected: Array) -> str:
-    """Steps have to be the smallest that hold their row: a coarser one loses accuracy unseen.
-
-    int4's are bfloat16, which may clip the largest value of a block by a hundredth of a step.
-    """
-    if tensor.bits == 4:
-        wanted = quantize_blocks(expected)[1].repeat(BLOCK, axis=1)
-    else:
-        largest = np.abs(expected).max(axis=1, keepdims=True) / LARGEST_LEVEL[tensor.bits]
-        wanted = np.where(largest >= _SMALLEST_STEP, largest, 1).astype(np.float32)
+    """Steps have to be the smallest that hold their row: a coarser one loses accuracy unseen."""
+    largest = np.abs(expected).max(axis=1, keepdims=True) / LARGEST_LEVEL[tensor.bits]
+    wanted = np.where(largest >= _SMALLEST_STEP, largest, 1).astype(np.float32)
     wrong = tensor.step != wanted
     if not wrong.any():
         return ""

@@ -7,6 +7,7 @@ fixed lengths, which share their weights. Backends: see ``exporter.targets.execu
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,11 +28,14 @@ from exporter.targets.base import (
 )
 from exporter.targets.executorch.backends.base import Backend, backend_names, find_backend
 from exporter.targets.executorch.lower import CALLING
-from exporter.targets.executorch.precisions import LINEAR_METHODS, TABLE_METHODS
+from exporter.targets.executorch.precisions import (
+    LINEAR_METHODS,
+    TABLE_METHODS,
+    scheme_of,
+    uniform,
+)
 from exporter.targets.executorch.program import Activation, Argument, read_program
 
-#: The scheme of a precision, where it has another name.
-_SCHEMES = {"int8": "int8_token", "fp16": "fp16_compute"}
 _DEFAULT_BACKEND = "xnnpack"
 
 
@@ -84,7 +88,7 @@ class ExecutorchTarget(Target):
         )
 
     def scheme(self, precision: str) -> str:
-        return _SCHEMES.get(precision, precision)
+        return scheme_of(precision)
 
     def not_run(self, spec: ArtifactSpec) -> str:
         return find_backend(spec.backend).not_run
@@ -96,7 +100,9 @@ class ExecutorchTarget(Target):
         return code_hash(versions, folder, folder.parent / "coreml" / "interpreter")
 
     def stored_model(self, model: SourceModel, precision: str) -> SourceModel:
-        return find_scheme(self.scheme(precision)).round_weights(model)
+        if precision == "int4":
+            model = replace(model, mix=uniform(precision, model.config, model.task))
+        return find_scheme(scheme_of(precision)).round_weights(model)
 
     def write(
         self, model: SourceModel, spec: ArtifactSpec, path: Path, metadata: Mapping[str, str]

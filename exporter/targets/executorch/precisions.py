@@ -1,4 +1,4 @@
-"""The mix that a precision stands for on the CPU."""
+"""The scheme that a precision has, and the mix that it stands for on the CPU."""
 
 from exporter.errors import UserError
 from exporter.model.config import EncoderConfig, SourceModel, Task
@@ -9,12 +9,20 @@ from exporter.quantization.schemes.mixed import mix_of
 LINEAR_METHODS = ("int8_token", "int4_token", "fp32")
 TABLE_METHODS = ("int8", "int4", "fp32")
 
+#: The scheme of a precision, where it has another name: int4 is one of the mixes.
+_SCHEMES = {"int8": "int8_token", "fp16": "fp16_compute", "int4": MIXED}
+
 #: Method of linear layers, of tables, and of layers whose rows are no whole blocks.
 _UNIFORM = {
     "fp32": ("fp32", "fp32", ""),
     "int8": ("int8_token", "int8", ""),
     "int4": ("int4_token", "int8", "int8_token"),
 }
+
+
+def scheme_of(precision: str) -> str:
+    """Name of the scheme that defines ``precision``."""
+    return _SCHEMES.get(precision, precision)
 
 
 def uniform(precision: str, config: EncoderConfig, task: Task) -> Mix:

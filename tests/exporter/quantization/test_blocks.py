@@ -1,5 +1,7 @@
 """int4 in blocks, and activations quantized by token: against plain arithmetic and ExecuTorch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ from hypothesis.extra import numpy as arrays
 from small_models import make_batch, small_model, tensors
 from small_programs import BLOCKS
 
+from exporter.model.config import SourceModel
 from exporter.quantization.activations import fake_quantize
 from exporter.quantization.kept import KEPT
+from exporter.quantization.reference import Reference
 from exporter.quantization.rounding import (
     BLOCK,
     SMALLEST_SCALE,
@@ -20,7 +24,7 @@ from exporter.quantization.rounding import (
     quantize_rows,
 )
 from exporter.quantization.schemes import find_scheme
-from exporter.quantization.schemes.int4 import has_blocks
+from exporter.targets.executorch.precisions import uniform
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -120,13 +124,16 @@ def test_every_token_has_a_range_of_its_own() -> None:
     assert not torch.equal(found, fake_quantize(both))
 
 
-@pytest.mark.parametrize("precision", ["int8_token", "int4"])
-def test_a_text_does_not_depend_on_its_neighbours(precision: str) -> None:
+def test_a_text_does_not_depend_on_its_neighbours() -> None:
     """As on a phone, where texts run alone; by tensor they would share a range."""
-    model = small_model(**BLOCKS) if precision == "int4" else small_model()
+    model = small_model(**BLOCKS)
     inputs = tensors(make_batch(3, 12))
-    for name, alone in ((precision, True), ("int8", False)):
-        reference = find_scheme(name).reference(model)
+    references = (
+        (find_scheme("int8_token").reference(model), True),
+        (_int4(model), True),
+        (find_scheme("int8").reference(model), False),
+    )
+    for reference, alone in references:
         with torch.no_grad():
             batch = reference.run(**inputs)["logits"]
             rows = [
@@ -136,10 +143,16 @@ def test_a_text_does_not_depend_on_its_neighbours(precision: str) -> None:
         assert torch.allclose(batch, torch.cat(rows), rtol=0, atol=1e-5) is alone
 
 
+def _int4(model: SourceModel) -> Reference:
+    """What the precision int4 computes on ExecuTorch."""
+    mix = uniform("int4", model.config, model.task)
+    return find_scheme("mixed").reference(replace(model, mix=mix))
+
+
 def test_int4_falls_back_to_int8() -> None:
     """Tables, and layers whose groups do not read whole blocks; what is kept stays fp32."""
     model = small_model(**{**BLOCKS, "hidden_size": 64, "intermediate_size": 128})
-    stored = find_scheme("int4").reference(model).module.state_dict()
+    stored = _int4(model).module.state_dict()
     kinds = {}
     for name, tensor in model.weights.items():
         if tensor.ndim == 1 or name in KEPT:
@@ -155,7 +168,8 @@ def test_int4_falls_back_to_int8() -> None:
             expected = levels.astype(np.float32) * scale.repeat(BLOCK, axis=1)
             np.testing.assert_array_equal(stored[name].numpy(), expected, name)
             kinds[name] = 4
-        assert (kinds[name] == 4) == has_blocks(name, values.shape[1])
+        in_blocks = values.shape[1] % BLOCK == 0 and not name.startswith("embeddings.")
+        assert (kinds[name] == 4) == in_blocks
     assert kinds["embeddings.word.weight"] == kinds["embeddings.position.weight"] == 8
     # Groups of query read 16 channels, those of output 32, post-attention 64.
     assert kinds["layers.0.attention.query.weight"] == 8
@@ -165,7 +179,6 @@ def test_int4_falls_back_to_int8() -> None:
 
 def test_a_tied_decoder_of_int4_is_int8() -> None:
     model = small_model(task="masked-lm", **BLOCKS)
-    assert not has_blocks("embeddings.word.weight", 128)
     narrow, wide = quantize_rows(model.weights["embeddings.word.weight"].numpy())
-    stored = find_scheme("int4").reference(model).module.state_dict()["embeddings.word.weight"]
+    stored = _int4(model).module.state_dict()["embeddings.word.weight"]
     np.testing.assert_array_equal(stored.numpy(), narrow.astype(np.float32) * wide[:, None])

@@ -148,7 +148,6 @@ def test_schemes_by_name() -> None:
         "fp16": 16,
         "fp16_compute": 16,
         "fp32": 32,
-        "int4": 4,
         "int4_weights": 4,
         "int8": 8,
         "int8_token": 8,

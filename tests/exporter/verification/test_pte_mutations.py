@@ -19,6 +19,7 @@ from exporter.verification.audit import weight_audit
 from exporter.verification.cases import verification_cases
 from exporter.verification.claims import coverage_check, signature_check
 from exporter.verification.gate import prove
+from exporter.verification.mixed_audit import mixed_audit
 from exporter.verification.parity import layer_parity
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -109,13 +110,17 @@ def failures_of_the_lowering(corruption: EncoderCorruption, folder: Path) -> set
     labels = len(model.labels or ())
     stored = target.stored_weights(path, model.config, model.task)
     coverage = target.coverage(path, corruption.precision, model.config, model.task, labels)
+    quantized = target.stored_model(model, corruption.precision)
+    audit = (
+        mixed_audit(stored, quantized) if scheme.mixed else weight_audit(stored, model, quantized)
+    )
     checks = [
         coverage_check(coverage),
         signature_check(target, path, model),
-        weight_audit(stored, model, target.stored_model(model, corruption.precision)),
+        audit,
         layer_parity(
             target.open(path, taps=True),
-            scheme.reference(model),
+            scheme.reference(quantized),
             verification_cases(model.config),
             scheme.layer_tolerance,
             lambda _: None,

@@ -24,7 +24,7 @@ from exporter.targets.executorch.backends.xnnpack.stored import (
     method_weights,
 )
 from exporter.targets.executorch.constant import ConstantReference
-from exporter.targets.executorch.precisions import check, uniform
+from exporter.targets.executorch.precisions import check, scheme_of, uniform
 from exporter.targets.executorch.program import Argument, DelegateCall, KernelCall, Method, Program
 from exporter.targets.executorch.structure import operators
 
@@ -115,7 +115,7 @@ def _mix(program: Program, precision: str, config: EncoderConfig, task: Task) ->
 
 def _promise(name: str, shape: Sequence[int], precision: str, mix: Mix) -> tuple[int, str]:
     """The bits a weight is to be stored with, and why where these are more than the scheme's."""
-    least = find_scheme(precision).weight_bits
+    least = find_scheme(scheme_of(precision)).weight_bits
     if least == 32:
         return 32, ""
     if len(shape) == 1:
