@@ -5,11 +5,13 @@ import sys
 
 INTERRUPTED = 130
 
+# PyTorch warns of how torchao registers its types, whenever something imports torchao. Here, so that
+# it holds in processes of the command too: they begin with this module.
+logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
+
 
 def main() -> int:
     """Run ``squeezebert-export``; see ``exporter.cli``."""
-    # PyTorch warns of how torchao registers its types, whenever something imports torchao.
-    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
     try:
         from exporter.cli import main as run
 
