@@ -5,8 +5,8 @@ import sys
 
 INTERRUPTED = 130
 
-# PyTorch warns of how torchao registers its types, whenever something imports torchao. Here, so that
-# it holds in processes of the command too: they begin with this module.
+# PyTorch warns of how torchao registers its types, whenever something imports torchao. Said here,
+# so that it holds in processes of the command too: they begin with this module.
 logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)
 
 
