@@ -104,7 +104,6 @@ def _examine(
 ) -> tuple[tuple[Check, ...], Coverage, Accuracy | None]:
     """The gate's checks of a written artifact and, when they pass, its accuracy."""
     spec, checkpoint, accuracy = item.spec, item.checkpoint, None
-    budget = None if choice is None else choice.budget
     # Around it all: no room for the twin is the disk's refusal, not the artifact's.
     with explained_os_errors(Path(tempfile.gettempdir())):
         try:
@@ -126,7 +125,7 @@ def _examine(
                         detail,
                         longest=item.target.limit(path),
                     )
-                checks = (*checks, evaluator.check(accuracy, spec.precision, budget))
+                checks = (*checks, _judged(accuracy, item, evaluator, choice, progress))
         except UserError as error:
             # The user's input was fine so far: what cannot be opened or run here is our artifact.
             raise CheckFailed(error.message, error.next_step) from error
@@ -143,22 +142,18 @@ def keep(
 ) -> tuple[tuple[Check, ...], Manifest]:
     """Leave an artifact as it is; measure its accuracy if that was not done on this data.
 
-    ``choice`` is how the search of this build came to it, where one did.
+    ``choice`` is how the search of this build came to it, where one did: its accuracy is judged
+    again, by the budget of this search.
     """
     record = manifest.artifact(item.spec.path)
     if record is None:  # pragma: no cover - planned from the same manifest
         raise ValueError(f"{item.spec.path} is planned as kept and not in the manifest")
     progress.note(f"{record.path}: up to date")
     record = replace(record, choice=_with_mix(choice, item))
-    if evaluator is None or evaluator.measured(record.accuracy):
+    if evaluator is None or (record.choice is None and evaluator.measured(record.accuracy)):
         return (), manifest.with_artifact(record)
-    with progress.step(f"{record.path}: accuracy") as detail:
-        path = out / record.path
-        longest = item.target.limit(path)
-        session = item.target.open(path)
-        accuracy = evaluator.measure(session, record.precision, detail, longest=longest)
-    budget = None if record.choice is None else record.choice.budget
-    check = evaluator.check(accuracy, record.precision, budget)
+    accuracy = _accuracy(item, record, out, evaluator, progress)
+    check = _judged(accuracy, item, evaluator, record.choice, progress)
     others = [c for c in record.verification["checks"] if c["name"] != check.name]
     verification = {
         "passed": bool(record.verification["passed"]) and check.passed,
@@ -167,6 +162,39 @@ def keep(
     record = replace(record, verification=verification)
     record = with_accuracy(record, evaluator.record(accuracy))
     return (check,), manifest.with_artifact(record)
+
+
+def _accuracy(
+    item: PlannedArtifact,
+    record: ArtifactRecord,
+    out: Path,
+    evaluator: Evaluator,
+    progress: Progress,
+) -> Accuracy:
+    """Of an artifact in the bundle: as it was measured on these examples, or measured now."""
+    if record.accuracy is not None and evaluator.measured(record.accuracy):
+        return Accuracy.from_dict(record.accuracy)
+    with progress.step(f"{record.path}: accuracy") as detail:
+        path = out / record.path
+        longest = item.target.limit(path)
+        session = item.target.open(path)
+        return evaluator.measure(session, record.precision, detail, longest=longest)
+
+
+def _judged(
+    accuracy: Accuracy,
+    item: PlannedArtifact,
+    evaluator: Evaluator,
+    choice: ChoiceRecord | None,
+    progress: Progress,
+) -> Check:
+    """By the budget of ``choice``, which may be another than the last time, or the precision's
+    limits."""
+    budget = None if choice is None else choice.budget
+    check = evaluator.check(accuracy, item.spec.precision, budget)
+    if check.passed and budget is not None and accuracy.loss > budget:
+        progress.note(f"{item.spec.path}: {check.detail}")
+    return check
 
 
 def _with_mix(choice: ChoiceRecord | None, item: PlannedArtifact) -> ChoiceRecord | None:

@@ -23,7 +23,7 @@ from exporter.calibration import (
     needs_calibration,
 )
 from exporter.checkpoint import load
-from exporter.errors import CheckFailed
+from exporter.errors import CheckFailed, OutOfTime
 from exporter.filesystem import (
     exclusive,
     explained_os_errors,
@@ -56,7 +56,11 @@ _SILENT = SilentProgress()
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did, by the artifacts' paths. ``refused`` holds the failed checks."""
+    """What a build did, by the artifacts' paths. ``refused`` holds the failed checks.
+
+    An older artifact of a refused path is not in ``manifest``, but for one whose new search ran out
+    of time: that says nothing of it.
+    """
 
     bundle: Path
     manifest: Manifest | None
@@ -171,9 +175,12 @@ def build(
             chosen, failed = choose_mixes(
                 checkpoint, specs, evaluator, budget, out, progress, calibration
             )
-            for path, check in failed.items():
-                refused[path] = (check,)
-                manifest = refuse(path, out, manifest)
+            for path, error in failed.items():
+                refused[path] = (Check("search", False, str(error), {}, budget.points),)
+                if not isinstance(error, OutOfTime):
+                    manifest = refuse(path, out, manifest)
+                elif manifest.artifact(path) is not None:  # no verdict, also not of this one
+                    progress.note(f"{path}: the artifact of an earlier build stays as it is")
         mixes = {target: found.mix for target, found in chosen.items()}
         specs = tuple(item for item in specs if item[0].path not in refused)
         plan = plan_artifacts(checkpoint, specs, out, old, force=force, mixes=mixes)

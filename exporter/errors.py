@@ -25,3 +25,7 @@ class CheckFailed(ExportError):
     """A check or gate said no (exit code 1)."""
 
     exit_code = 1
+
+
+class OutOfTime(CheckFailed):
+    """The time that was given was over before there was a verdict (exit code 1)."""

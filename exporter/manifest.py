@@ -93,6 +93,8 @@ class ChoiceRecord:
 
     ``budget`` is the most that was to be lost, as a share of the examples; ``loss`` what the
     artifact lost on the ``examples`` that it was judged on, within ``interval`` (95 %).
+    ``looks`` counts the artifacts that were judged on them before one was taken: above 1 these
+    examples had a part in the choice; None where that was not recorded.
     ``goal`` is what was made small: "time" or "size". ``methods`` counts the chosen ones.
     ``report`` is the path of the search's report in the bundle. ``mix_sha256`` covers all that was
     chosen, corrected levels included (``Mix.sha256``). ``calibration`` are the texts that the user
@@ -108,6 +110,7 @@ class ChoiceRecord:
     data_sha256: str
     methods: Mapping[str, int]
     report: str
+    looks: int | None = None
     mix_sha256: str | None = None
     calibration: CalibrationRecord | None = None
 

@@ -15,7 +15,6 @@ from exporter.quantization.mix import MIXED, Mix
 from exporter.targets.base import ArtifactSpec, Target, find_target
 from exporter.verification.evaluation import Evaluator
 from exporter.verification.label_order import check_label_order
-from exporter.verification.report import Check
 
 if TYPE_CHECKING:
     from exporter.search.found import Found
@@ -106,10 +105,11 @@ def choose_mixes(
     out: Path,
     progress: Progress,
     calibration: CalibrationRecord | None = None,
-) -> tuple[Mapping[str, Chosen], Mapping[str, Check]]:
+) -> tuple[Mapping[str, Chosen], Mapping[str, CheckFailed]]:
     """What a search chooses for every target with a mixed artifact, by the target's name.
 
-    Where nothing keeps the budget, what was found instead, by the artifact's path.
+    By the artifact's path, why there is no choice: nothing keeps the budget, or the time was over
+    before that was known (OutOfTime).
 
     What it measures and reports lies in the folder ``search/TARGET`` of the bundle ``out``. The
     texts of ``checkpoint.model.calibration`` are those of the search, where there are any;
@@ -121,7 +121,8 @@ def choose_mixes(
     from exporter.search.report import write_report
     from exporter.search.search import choose_mix
 
-    chosen, failed = {}, {}
+    chosen: dict[str, Chosen] = {}
+    failed: dict[str, CheckFailed] = {}
     for spec, target in specs:
         if spec.precision != MIXED:
             continue
@@ -144,7 +145,7 @@ def choose_mixes(
                 progress=progress,
             )
         except CheckFailed as error:
-            failed[spec.path] = Check("search", False, str(error), {}, budget.points)
+            failed[spec.path] = error
             continue
         write_report(found, folder)
         for line in found.lines():
@@ -166,6 +167,7 @@ def _record(found: "Found", evaluator: Evaluator, folder: Path, out: Path) -> Ch
         data=evaluator.data.name,
         data_sha256=evaluator.data.sha256,
         methods=dict(sorted(Counter(found.mix.methods.values()).items())),
+        looks=found.looks,
         report=(folder / "report.md").relative_to(out).as_posix(),
         calibration=found.texts.record,
     )

@@ -119,17 +119,31 @@ def _artifacts(manifest: Manifest) -> str:
 
 
 def _choice(path: str, choice: ChoiceRecord) -> str:
-    """What a mixed artifact was to lose and to be, and what it loses where it was not chosen."""
+    """What a mixed artifact was to lose and to be, and what it loses on what examples."""
     goal = {"size": "as small as possible", "time": "as fast as possible"}[choice.goal]
     loss = points_lost({"loss": choice.loss, "loss_interval": choice.interval})
     texts = ""
     if choice.calibration is not None:
         texts = f", with {choice.calibration.examples} texts of {choice.calibration.data}"
+    had_no_part, had_a_part = _looks(choice.looks)
     return (
         f"`{path}`: a search chose how each layer is computed and stored{texts}, to be {goal} with "
         f"a loss of at most {choice.budget * 100:g} points. On {choice.examples} examples of "
-        f"{choice.data} that it did not choose by, the points lost (95 % interval) are {loss}. "
+        f"{choice.data}{had_no_part}, the points lost (95 % interval) are {loss}. {had_a_part}"
         f"The search: [{choice.report}]({choice.report})."
+    )
+
+
+def _looks(looks: int | None) -> tuple[str, str]:
+    """What follows from how many artifacts were judged, behind the examples and behind the loss."""
+    if looks is None:  # an older manifest
+        return " that were kept back to judge it by", ""
+    if looks == 1:
+        return " that had no part in the choice", ""
+    return "", (
+        f"These examples had a part in the choice: {looks} artifacts were judged on them before "
+        "one was taken, and each further one makes it likelier that one is within the budget by "
+        "luck. "
     )
 
 

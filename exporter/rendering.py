@@ -27,13 +27,14 @@ def show_build(console: Console, result: "BuildResult") -> None:
     rows = [
         [
             artifact.path,
-            "refused" if artifact.path in result.refused else _state(artifact.path, result),
+            _state(artifact.path, result),
             f"{artifact.bytes / _MEGABYTE:.1f} MB",
             f"{artifact.accuracy['accuracy']:.2%}" if artifact.accuracy else "",
         ]
         for artifact in artifacts
     ]
-    rows.extend([path, "refused", "", ""] for path in result.refused)
+    shown = {artifact.path for artifact in artifacts}
+    rows.extend([path, "refused", "", ""] for path in result.refused if path not in shown)
     draw_table(console, ["artifact", "", "size", "accuracy"], rows)
     for artifact in artifacts:
         if artifact.not_run:
@@ -149,6 +150,8 @@ def _show_artifact(console: Console, found: Mapping[str, Any]) -> None:
 def _state(path: str, result: "BuildResult") -> str:
     if path in result.built:
         return "built"
+    if path in result.refused:  # its new search ran out of time
+        return "as it was"
     return "up to date" if path in result.kept else "not asked for"
 
 

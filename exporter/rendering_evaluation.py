@@ -43,8 +43,9 @@ def show_evaluation(console: Console, result: "Evaluation") -> None:
             f"{found['truncated']} examples cut to the model's length.",
         )
     for path, check in result.checks.items():
-        if "too few examples" in check.detail:
-            draw_line(console, f"{path}: {check.detail.rpartition('; ')[2]}.")
+        remarks = check.detail.partition("; ")[2]
+        if check.passed and remarks:
+            draw_line(console, f"{path}: {remarks}.")
     if result.not_saved:
         draw_line(console, f"Not written into the bundle: {result.not_saved}.")
     changed = [path for path in measured if path not in result.saved and not result.not_saved]

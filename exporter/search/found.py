@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from exporter.errors import CheckFailed
+from exporter.errors import CheckFailed, OutOfTime
 from exporter.manifest import CalibrationRecord
 from exporter.quantization.mix import Mix
 from exporter.search.candidates import Candidate, summary
@@ -122,7 +122,8 @@ def doubtful(judgement: Judgement, budget: float) -> str:
 
 
 def nothing_found(known: Iterable[Candidate], wish: Wish, *, over: bool) -> CheckFailed:
-    """With the best mix that is not fp32, and its loss. ``over``: so was the time."""
+    """With the best mix that is not fp32, and its loss. ``over``: so was the time, and it is
+    no verdict (OutOfTime)."""
     quantized = [c for c in known if set(c.methods.values()) != {"fp32"}]
     confirmed = [(c.confirmed, c) for c in quantized if c.confirmed is not None]
     searched = [(c.searched, c) for c in quantized if c.searched is not None]
@@ -130,7 +131,8 @@ def nothing_found(known: Iterable[Candidate], wish: Wish, *, over: bool) -> Chec
     judgement, best = min(confirmed or searched, key=lambda item: item[0].loss)
     enough = max(judgement.loss, wish.budget)
     in_time = " in the time given" if over else ""
-    return CheckFailed(
+    kind = OutOfTime if over else CheckFailed
+    return kind(
         f"Nothing that is quantized was found{in_time} to lose {wish.budget * 100:g} points at "
         f"most. The best, {best.name} ({summary(best)}), loses {points(judgement)}, measured on "
         f"{judgement.examples} examples.",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from exporter.errors import CheckFailed
+from exporter.errors import OutOfTime
 from exporter.quantization.mix import (
     METHODS,
     Kind,
@@ -138,7 +138,7 @@ def measure(
     """As many examples (``MOST_EXAMPLES`` at most) as ``seconds`` are enough for.
 
     ``key`` says what the results depend on: model, data, calibration and code. Results that
-    ``journal`` has are not measured again. Raises CheckFailed when the time is not even enough for
+    ``journal`` has are not measured again. Raises OutOfTime when the time is not even enough for
     the first ``CHUNK`` examples.
     """
     started, spent = clock(), 0
@@ -227,8 +227,8 @@ def _key(key: str, chunk: range, trial: Trial) -> str:
     return f"{key}/sensitivity/{chunk.start}-{chunk.stop}/{trial.name}"
 
 
-def _too_slow(whole: float, passed: float) -> CheckFailed:
-    return CheckFailed(
+def _too_slow(whole: float, passed: float) -> OutOfTime:
+    return OutOfTime(
         f"Measuring every layer on {CHUNK} examples takes about {whole / 60:.0f} minutes; after "
         f"{passed / 60:.0f} the time is over.",
         "What was measured is kept: run the same command again, or give it more minutes.",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from fake_target import FakeTarget
+from stand_in_search import stand_in
 from tiny_checkpoint import LABELS, WORDS, write_checkpoint
 
 import exporter.admission
@@ -94,6 +95,12 @@ def gate(monkeypatch):
 
     monkeypatch.setattr(exporter.admission, "prove", prove)
     monkeypatch.setattr(exporter.recheck, "prove", prove)
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """A stand-in for the search within a budget, and what it is to find."""
+    return stand_in(monkeypatch)
 
 
 @pytest.fixture

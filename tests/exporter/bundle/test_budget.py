@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from stand_in_search import MIXED, built
 from tiny_checkpoint import write_checkpoint
 
 from exporter.bundle import build
@@ -29,20 +29,12 @@ from exporter.progress import SilentProgress
 from exporter.quantization.mix import Mix, uniform_mix
 from exporter.quantization.schemes.mixed import rounded_weights
 from exporter.recheck import verify
-from exporter.search import report, search
 from exporter.targets.base import find_target
 from exporter.targets.onnx import TARGET
 from exporter.verification.evaluation import Evaluator
 
-MIXED = "onnx/model_mixed.onnx"
-
-
 #: Of a linear layer of a model whose layers have no groups.
 WEIGHT = "layers.0.attention.output.weight"
-
-
-def int8_mix(model: SourceModel) -> Mix:
-    return uniform_mix(model.config, model.task, "int8_tensor", "int8")
 
 
 def corrected_mix(model: SourceModel) -> Mix:
@@ -55,40 +47,11 @@ def corrected_mix(model: SourceModel) -> Mix:
     return replace(plain, corrected={WEIGHT: replace(form, levels=levels.astype(np.int8))})
 
 
-@pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What a search finds: int8 everywhere, and how often it was asked; or an error to raise."""
-    state: dict[str, Any] = {"calls": 0, "error": None, "loss": 0.001, "mix": int8_mix}
-
-    def choose_mix(checkpoint: Any, *_: Any, **options: Any) -> Any:
-        state["calls"] += 1
-        state.update(budget=options["budget"], texts=options["texts"])
-        if state["error"] is not None:
-            raise state["error"]
-        confirmed = SimpleNamespace(loss=state["loss"], loss_interval=(-0.01, 0.01), examples=70)
-        return SimpleNamespace(
-            mix=state["mix"](checkpoint.model),
-            chosen=SimpleNamespace(confirmed=confirmed),
-            wish=SimpleNamespace(budget=options["budget"], smallest=options["smallest"]),
-            texts=SimpleNamespace(record=None),
-            lines=lambda: ("Chosen.",),
-        )
-
-    monkeypatch.setattr(search, "choose_mix", choose_mix)
-    monkeypatch.setattr(report, "write_report", lambda *_: None)
-    monkeypatch.setattr("exporter.search.examples.check_enough", lambda *_: None)
-    monkeypatch.setattr("exporter.mixing.check_label_order", lambda *_: None)
-    return state
-
-
-def built(folder: Path, out: Path, data: Path, points: float = 5.0, **options: Any) -> Any:
-    return build(str(folder), out, budget=Budget(points), eval_data=data, **options)
-
-
 def test_what_is_found_is_built_proved_and_recorded(
     checkpoint_folder: Path, labelled: Path, tmp_path: Path, found: dict[str, Any]
 ) -> None:
     out = tmp_path / "out"
+    found["looks"] = 2
     result = built(checkpoint_folder, out, labelled)
     assert result.built == (MIXED,), result.refused
     record = read_manifest(out).artifact(MIXED)
@@ -96,6 +59,7 @@ def test_what_is_found_is_built_proved_and_recorded(
     assert record.choice is not None
     assert record.choice.budget == 0.05
     assert record.choice.goal == "time"
+    assert record.choice.looks == 2
     assert record.choice.methods == {"int8": 2, "int8_tensor": 13}
     assert record.choice.report == "search/onnx/report.md"
     assert verify(out).passed

@@ -123,6 +123,7 @@ CHOICE = ChoiceRecord(
     data_sha256="0" * 64,
     methods={"int8": 2, "int8_tensor": 13},
     report="search/onnx/report.md",
+    looks=2,
     mix_sha256="1" * 64,
     calibration=CalibrationRecord("plain.txt", "2" * 64, 128, 0, {"16": 128}),
 )
@@ -130,15 +131,20 @@ CHOICE = ChoiceRecord(
 
 def test_a_choice_is_written_and_read(document):
     manifest = from_document(document)
-    artifact = replace(manifest.artifacts[0], choice=CHOICE)
-    written = json.loads(json.dumps(as_document(manifest.with_artifact(artifact))))
+    chosen = replace(manifest.artifacts[0], choice=CHOICE)
+    written = json.loads(json.dumps(as_document(manifest.with_artifact(chosen))))
     validate(written)
     assert from_document(written).artifacts[0].choice == CHOICE
-    choice = written["artifacts"][0]["choice"]
-    del choice["mix_sha256"], choice["calibration"]  # newer than the first ones
+    (artifact, *_) = written["artifacts"]
+    choice = artifact["choice"]
+    del choice["looks"], choice["mix_sha256"], choice["calibration"]  # newer than the first ones
     validate(written)
-    older = replace(CHOICE, mix_sha256=None, calibration=None)
+    older = replace(CHOICE, looks=None, mix_sha256=None, calibration=None)
     assert from_document(written).artifacts[0].choice == older
+    validate({**written, "artifacts": [artifact | {"choice": choice | {"looks": None}}]})
+    for looks in (0, "2"):
+        with pytest.raises(jsonschema.ValidationError):
+            validate({**written, "artifacts": [artifact | {"choice": choice | {"looks": looks}}]})
     choice["mix_sha256"] = "1234"
     with pytest.raises(ValueError, match="no SHA-256"):
         from_document(written)

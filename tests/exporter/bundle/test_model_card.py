@@ -93,6 +93,7 @@ CHOICE = ChoiceRecord(
     data_sha256="0" * 64,
     methods={"int8": 2, "int8_tensor": 13},
     report="search/onnx/report.md",
+    looks=1,
 )
 
 
@@ -103,13 +104,39 @@ def test_a_mixed_artifact_says_how_it_was_chosen(manifest):
     assert line.startswith(f"`{first.path}`: ")
     for said in (
         "as small as possible with a loss of at most 0.5 points",
-        "On 1600 examples of dev.tsv that it did not choose by",
+        "On 1600 examples of dev.tsv that had no part in the choice, the points lost",
         "+0.25 (-0.10 to +0.60)",
         "[search/onnx/report.md](search/onnx/report.md)",
     ):
         assert said in line
     assert "flatters" not in card  # measured on other data
     assert "a search chose" not in model_card(manifest)
+
+
+@pytest.mark.parametrize(
+    ("looks", "says", "keeps_quiet_about"),
+    [
+        (1, ["dev.tsv that had no part in the choice, the"], ["had a part", "kept back"]),
+        (
+            2,
+            [
+                "On 1600 examples of dev.tsv, the points lost",
+                "These examples had a part in the choice: 2 artifacts were judged on them",
+            ],
+            ["had no part", "kept back"],
+        ),
+        (None, ["dev.tsv that were kept back to judge it by, the"], ["had no part", "had a part"]),
+    ],
+)
+def test_examples_that_had_a_part_in_the_choice_are_called_so(
+    manifest, looks, says, keeps_quiet_about
+):
+    first, *others = manifest.artifacts
+    chosen = replace(first, choice=replace(CHOICE, looks=looks))
+    card = model_card(replace(manifest, artifacts=(chosen, *others)))
+    (line,) = (line for line in card.splitlines() if "a search chose" in line)
+    assert [said for said in says if said not in line] == []
+    assert [said for said in keeps_quiet_about if said in line] == []
 
 
 def test_accuracy_on_the_data_of_the_search_says_so(manifest):

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from exporter.errors import CheckFailed
+from exporter.errors import OutOfTime
 from exporter.quantization.mix import units
 from exporter.search.examples import judge
 from exporter.search.journal import Journal
@@ -89,7 +89,7 @@ def test_the_time_ends_a_measurement_after_whole_samples(networks, given, tmp_pa
 def test_a_time_that_is_too_short_for_a_sample_says_how_long_it_takes(networks, given, tmp_path):
     times = iter(np.arange(0.0, 1e6, 60.0))
     asked = trials(networks, ("int8_tensor",), ("int8",))
-    with pytest.raises(CheckFailed, match="Measuring every layer on 32 examples takes"):
+    with pytest.raises(OutOfTime, match="Measuring every layer on 32 examples takes"):
         run(networks, asked, given, tmp_path / "j", seconds=120, clock=lambda: next(times))
     assert len((tmp_path / "j").read_text().splitlines()) >= 2
 

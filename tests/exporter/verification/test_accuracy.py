@@ -10,6 +10,7 @@ from exporter.errors import CheckFailed
 from exporter.verification.accuracy import (
     DEFAULT_AGREEMENT_LIMIT,
     LOSS_LIMIT,
+    Accuracy,
     check_accuracy,
     compare,
     kullback_leibler,
@@ -165,6 +166,7 @@ def test_a_budget_replaces_the_limits():
     refused = check_accuracy(found, "mixed", budget=0.0025)
     assert not refused.passed
     assert "loses 1.00 points, 0.25 are allowed" in refused.detail
+    assert "chance" not in refused.detail
     assert refused.tolerance == 0.0025
     # The agreement is not judged: what may be lost was chosen.
     differing = measured(4500, lost=200, won=200)
@@ -172,6 +174,36 @@ def test_a_budget_replaces_the_limits():
     assert check_accuracy(differing, "mixed", budget=0.005).passed
     assert not check_accuracy(measured(4500, lost=40), "mixed", budget=0.0).passed
     assert "too few" not in check_accuracy(measured(60), "mixed", budget=0.0).detail
+
+
+def test_a_loss_above_the_budget_is_refused_beyond_chance():
+    """A search that used up its budget may lie a little above it on other examples."""
+    found = measured(4500, lost=50, won=5)
+    low, high = found.loss_interval
+    assert not check_accuracy(found, "mixed", budget=low - 1e-4).passed
+    passed = check_accuracy(found, "mixed", budget=round(low + 1e-4, 4))
+    assert passed.passed
+    assert (
+        f"loses 1.00 points (95 % interval {low * 100:.2f} to {high * 100:.2f}), 0.68 are allowed: "
+        "that it is more may be chance"
+    ) in passed.detail
+    few = check_accuracy(measured(5000, lost=230, won=190), "mixed", budget=0.005)
+    assert few.passed
+    assert "loses 0.80 points (95 % interval -0.00 to 1.60), 0.5 are allowed: that it" in few.detail
+    assert "; too few examples to tell a loss of 0.5 points" in few.detail
+    # Within the budget there is nothing to say, and without one the limits are those of before.
+    assert "chance" not in check_accuracy(found, "mixed", budget=0.01).detail
+    assert not check_accuracy(measured(4500, lost=30, won=5), "int8").passed
+
+
+def test_what_a_manifest_has_is_read_back():
+    found = compare(one_hot([0, 1]), one_hot([0, 2]), data_with([0, 1]), label_names="abc")
+    document = json.loads(json.dumps({"data": "x.tsv", **found.as_dict()}))
+    document["classes"][0]["newer"] = 1
+    assert Accuracy.from_dict(document) == found
+    for newer in ("skipped", "macro_f1", "classes"):
+        del document[newer]
+    assert Accuracy.from_dict(document) == replace(found, macro_f1=None, classes=())
 
 
 def test_a_loss_that_was_told_needs_no_more_examples():
