@@ -1,5 +1,6 @@
 """The audit of mixed artifacts: every kind of change to a stored weight is found."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -137,6 +138,15 @@ def test_corrected_levels_that_hold_little_are_refused(model: SourceModel, kept:
     check = mixed_audit(stored(poor), poor)
     assert not check.passed
     assert "times that of plain rounding" in check.detail
+
+
+def test_corrected_levels_that_are_all_one_off_are_refused(model: SourceModel) -> None:
+    """Ten times the error of plain rounding and more, with every level near its source."""
+    off = with_levels(model, lambda levels: levels - np.where(levels > 0, 1, -1).astype(np.int8))
+    check = mixed_audit(stored(off), off)
+    assert not check.passed
+    (times,) = re.findall(r"squared error is (\S+) times that of plain rounding", check.detail)
+    assert 10 < float(times) < 20
 
 
 def test_rounding_that_wastes_levels_is_found(

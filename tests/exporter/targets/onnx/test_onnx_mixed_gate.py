@@ -136,6 +136,25 @@ def test_damage_on_disk_is_noticed(check: str, edit: Edit, tmp_path: Path) -> No
     assert check in failures(spec, path, model)
 
 
+def test_what_goes_wrong_without_taps_alone_shows_in_the_outputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers are compared with taps, across which a runtime cannot fuse operators."""
+    model = mixed_model()
+    spec, path = write_mixed(model, tmp_path)
+    written, fused = onnx.load(path), tmp_path / "fused.onnx"
+    unsmoothed(written)
+    onnx.save(written, fused)
+    right_open = type(TARGET).open
+
+    def wrong_open(self: Any, opened: Path, *, taps: bool = False, **options: Any) -> Any:
+        place = fused if opened == path and not taps else opened
+        return right_open(self, place, taps=taps, **options)
+
+    monkeypatch.setattr(type(TARGET), "open", wrong_open)
+    assert failures(spec, path, model) == {"outputs"}
+
+
 def swapped_halves(values: Any) -> Any:
     return levels_pack(np.roll(values, values.shape[1] // 2, axis=1))
 
