@@ -12,12 +12,12 @@ from exporter.filesystem import exclusive, explained_os_errors
 from exporter.model.config import Task
 from exporter.progress import Progress, SilentProgress
 from exporter.search.examples import MOST_SEARCHED, Examples, examples_of, shuffled
-from exporter.search.found import TextsUsed
 from exporter.search.journal import Journal
 from exporter.search.preparation import calibration_rows, prepare
 from exporter.search.records import search_key
 from exporter.search.report import write_sensitivity
 from exporter.search.search import DEFAULT_MINUTES
+from exporter.search.texts import TextsUsed
 from exporter.targets.base import find_target
 from exporter.verification.evaluation import Evaluator
 

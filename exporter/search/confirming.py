@@ -10,7 +10,7 @@ from pathlib import Path
 
 from exporter.search.candidates import Built, Candidate, foreseen
 from exporter.search.clock import Clock
-from exporter.search.examples import Examples, Judgement
+from exporter.search.examples import Judgement
 from exporter.search.found import Wish
 from exporter.search.records import Records
 from exporter.search.workshop import Workshop
@@ -33,13 +33,12 @@ class Confirmation:
     def __init__(
         self,
         shop: Workshop,
-        examples: Examples,
         records: Records,
         known: dict[str, Candidate],
         wish: Wish,
         clock: Clock,
     ) -> None:
-        self._shop, self._examples, self._records = shop, examples, records
+        self._shop, self._records = shop, records
         self._known, self._wish, self._clock = known, wish, clock
         self._paths: dict[str, Path] = {}
 
@@ -112,7 +111,7 @@ class Confirmation:
         judgement = self._records.confirmed(known.mix)
         if judgement is None:
             with self._clock.step(f"{name}: accuracy of the artifact") as detail:
-                judgement = self._shop.judge(self._paths[name], self._examples, detail)
+                judgement = self._shop.judge(self._paths[name], detail)
             self._records.keep_confirmed(known.mix, judgement)
         self._known[name] = replace(known, confirmed=judgement)
         return judgement

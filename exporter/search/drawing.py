@@ -3,11 +3,14 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from exporter.quantization.mix import Unit
 from exporter.search.candidates import Candidate
@@ -22,8 +25,22 @@ _KIND_NAMES = {
     "intermediate": "feed-forward, first",
     "output": "feed-forward, second",
 }
+#: Where a label may stand, the best place first: points from its mark to its nearer end, to the
+#: right (negative: to the left), and up to its middle. Farther ones would seem to be another's.
+_PLACES = tuple((x, y) for y in (7, -7, 0, 16, -16) for x in (9, -9))
+
 #: Below it a divergence is drawn as this: no label follows from it.
 _SMALLEST = 1e-7
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A point of a panel: in its data, ``size`` of the marker in points, "" without a label."""
+
+    across: float
+    up: float
+    size: float
+    label: str
 
 
 def draw_sensitivity(found: Sensitivity, all_units: Sequence[Unit]) -> bytes:
@@ -78,12 +95,13 @@ def draw_candidates(
     candidates: Sequence[Candidate], chosen: str, budget: float, usual: Candidate, tokens: int
 ) -> bytes:
     """PNG: points lost against latency and against size, the choice marked, the budget a line."""
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    figure = Figure(figsize=(10, 4.6), layout="constrained", dpi=_DOTS_PER_INCH)
     judged = [c for c in candidates if _loss(c) is not None]
     panels = (
         (f"latency at {tokens} tokens, times the usual mix's", _latency(usual)),
         ("size, MB", _size(usual)),
     )
+    drawn: list[tuple[Axes, list[_Mark]]] = []
     for place, (label, position) in enumerate(panels, start=1):
         axes = figure.add_subplot(1, 2, place)
         axes.axhline(budget * 100, color=_LIMIT, linestyle="--", linewidth=1)
@@ -96,31 +114,26 @@ def draw_candidates(
             fontsize=8,
             color="#555555",
         )
-        for number, known in enumerate(sorted(judged, key=position)):
-            across = position(known)
-            loss = _loss(known)
-            if across is None or loss is None:
-                continue
+        marks = []
+        # The choice and the usual mix have the first pick of where their labels stand.
+        for known in sorted(judged, key=lambda k: (k.name != chosen, k.name != usual.name)):
+            across, loss = position(known), _loss(known) or 0.0
             mine = known.name == chosen
+            size = 16.0 if mine else 6.0
             colour = _CHOSEN if mine else _CHAIN if known.name.startswith("mix ") else _UNIFORM
             axes.plot(
                 across,
                 loss * 100,
                 marker="*" if mine else "o",
-                markersize=16 if mine else 6,
+                markersize=size,
                 color=colour,
                 markerfacecolor=colour if known.built else "none",
                 linestyle="none",
                 zorder=3 if mine else 2,
             )
-            if known.built:
-                axes.annotate(
-                    f"{known.name}{' (chosen)' if mine else ''}",
-                    (across, loss * 100),
-                    xytext=(7, 6 if number % 2 else -12),
-                    textcoords="offset points",
-                    fontsize=8,
-                )
+            named = f"{known.name}{' (chosen)' if mine else ''}" if known.built else ""
+            marks.append(_Mark(across, loss * 100, size, named))
+        drawn.append((axes, marks))
         axes.set_xlabel(label)
         axes.set_ylabel("points of accuracy lost")
         axes.margins(x=0.2, y=0.15)
@@ -133,7 +146,41 @@ def draw_candidates(
         "their loss in PyTorch.",
         fontsize=10,
     )
+    # The layout is final from here on: what stands where can be told.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes, marks in drawn:
+        _place_labels(axes, marks)
     return _png(figure)
+
+
+def _place_labels(axes: Axes, marks: Sequence[_Mark]) -> None:
+    """Every label beside its mark, on no other label or mark, inside the axes.
+
+    One that finds no room is left out: the report's table has all names.
+    """
+    frame, pixels = axes.get_window_extent(), _DOTS_PER_INCH / 72  # of a point
+    taken = [text.get_window_extent() for text in axes.texts]
+    for mark in marks:
+        (x, y), half = axes.transData.transform((mark.across, mark.up)), mark.size / 2 * pixels
+        taken.append(Bbox.from_extents(x - half, y - half, x + half, y + half))
+    for mark in marks:
+        for across, up in _PLACES if mark.label else ():
+            text = axes.annotate(
+                mark.label,
+                (mark.across, mark.up),
+                xytext=(across, up),
+                textcoords="offset points",
+                ha="left" if across > 0 else "right",
+                va="center",
+                fontsize=8,
+            )
+            box = text.get_window_extent()
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
+            if inside and not box.count_overlaps(taken):
+                taken.append(box)
+                break
+            text.remove()
 
 
 def _loss(known: Candidate) -> float | None:

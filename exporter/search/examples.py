@@ -81,12 +81,17 @@ def shuffled(count: int, seed: int = SEED) -> Indices:
     return np.random.default_rng(seed).permutation(count)
 
 
-def examples_of(evaluator: Evaluator, *, reference: bool = True) -> Examples:
-    """All of an evaluator's, in its order; without ``reference`` its logits are zeros."""
+def examples_of(
+    evaluator: Evaluator, *, reference: bool = True, longest: int | None = None
+) -> Examples:
+    """All of an evaluator's, in its order; without ``reference`` its logits are zeros.
+
+    Texts are cut to ``longest`` tokens as ``Evaluator.cut`` does; the reference reads them whole.
+    """
     labels = np.asarray(evaluator.data.labels)
     zeros = np.zeros((len(labels), len(evaluator.checkpoint.model.labels or ())), np.float32)
     logits = evaluator.reference_logits if reference else zeros
-    return Examples(evaluator.encoded.rows, labels, logits)
+    return Examples(evaluator.cut(longest).rows, labels, logits)
 
 
 def check_enough(count: int, budget: float) -> None:

@@ -3,15 +3,14 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from exporter.errors import CheckFailed, OutOfTime
-from exporter.manifest import CalibrationRecord
 from exporter.quantization.mix import Mix
 from exporter.search.candidates import Candidate, summary
 from exporter.search.costs import Costs
 from exporter.search.examples import Judgement, examples_in_all
 from exporter.search.preparation import Prepared
+from exporter.search.texts import TextsUsed
 from exporter.verification.paired_statistics import examples_needed
 
 
@@ -22,34 +21,6 @@ class Wish:
     budget: float
     smallest: bool
     seconds: float
-
-
-@dataclass(frozen=True)
-class TextsUsed:
-    """The ``count`` calibration texts; ``own``: the search's; ``record``: of those of a file."""
-
-    count: int
-    own: bool
-    record: CalibrationRecord | None = None
-
-    @property
-    def line(self) -> str:
-        """Where they are from."""
-        uses = "for smoothing, static ranges and the correction of 4-bit weights"
-        if self.own:
-            return f"{self.count} texts {uses}: of the examples to choose by, without their labels."
-        if self.record is None:
-            return f"{self.count} texts {uses}, as they were given."
-        seed = self.record.seed
-        drawn = "its first" if seed is None else f"drawn by the seed {seed}"
-        return f"{self.count} texts {uses}: of {self.record.data}, {drawn}."
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        if self.record is None:
-            return {"texts": self.count, "own": self.own}
-        known = {"data": self.record.data, "sha256": self.record.sha256, "seed": self.record.seed}
-        return {"texts": self.count, "own": self.own, **known}
 
 
 @dataclass(frozen=True)
@@ -107,17 +78,24 @@ class Found:
 
 
 def doubtful(judgement: Judgement, budget: float) -> str:
-    """ "", or that the interval of the loss is wider than the budget on either side, and how many
-    examples it would take: with as many discordant ones as there were."""
-    low, high = judgement.loss_interval
-    half = (high - low) / 2
-    if half <= budget:
+    """ "", or that the interval of the loss reaches further than the budget, and how many examples
+    would tell: with the loss, and the share of discordant examples, as they were measured."""
+    reaches = judgement.loss_interval[1]
+    if reaches <= budget:
         return ""
-    judging = examples_needed(budget, judgement.discordant)
+    left = budget - judgement.loss
+    doubt = (
+        f"The 95 % interval of the loss reaches to {reaches * 100:.2f} points, further than the "
+        f"budget: that it is within {budget * 100:g} points was measured, and may be luck."
+    )
+    # Half an example: losses are whole ones, and shares are rounded. With nothing left, however
+    # many examples there are, the interval reaches further.
+    if left * judgement.examples < 0.5:
+        return f"{doubt} The measured loss is the whole budget: more examples may not tell."
+    judging = examples_needed(left, judgement.discordant)
     return (
-        f"The loss is known to ± {half * 100:.2f} points only, which is more than the budget: that "
-        f"it is within {budget * 100:g} points was measured, and may be luck. About {judging} "
-        f"examples to judge by ({examples_in_all(judging)} labelled ones in all) would tell."
+        f"{doubt} About {judging} examples to judge by ({examples_in_all(judging)} labelled ones "
+        "in all) would tell, if the loss stays as it is."
     )
 
 

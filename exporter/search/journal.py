@@ -1,6 +1,7 @@
 """What a search has measured already, so that an interrupted one goes on where it was."""
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from exporter.filesystem import explained_os_errors
 class Journal:
     """Results by key in a file of JSON lines. A result is on disk before the next is begun.
 
-    Keys say everything that a result depends on. A line that was cut off by the end of a process,
-    or that a disk has spoiled, is left out.
+    Keys say everything that a result depends on. Every line has a checksum: one that was cut off by
+    the end of a process, or that a disk has spoiled, is left out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,10 +25,11 @@ class Journal:
         lines = text.split("\n")
         for line in lines:
             try:
-                key, value = json.loads(line)
+                checksum, key, value = json.loads(line)
             except (ValueError, TypeError):
                 continue
-            self._known[str(key)] = value
+            if checksum == _checksum(key, value):
+                self._known[key] = value
         self._torn = bool(lines[-1])
 
     def get(self, key: str) -> Any:
@@ -40,8 +42,17 @@ class Journal:
 
     def put(self, key: str, value: Any) -> None:
         """Keep a result. Raises UserError when the disk or folder refuses."""
-        line = f"{json.dumps([key, value], separators=(',', ':'))}\n"
+        line = f"{_text([_checksum(key, value), key, value])}\n"
         with explained_os_errors(self._path), self._path.open("a", encoding="utf-8") as stream:
             stream.write(f"\n{line}" if self._torn else line)
         self._torn = False
         self._known[key] = value
+
+
+def _checksum(key: str, value: Any) -> str:
+    """CRC-32 in hexadecimal digits: of what is read again, JSON gives the text it was read from."""
+    return f"{zlib.crc32(_text([key, value]).encode()):08x}"
+
+
+def _text(document: Any) -> str:
+    return json.dumps(document, separators=(",", ":"))

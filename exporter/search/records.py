@@ -23,7 +23,7 @@ from exporter.targets.base import ArtifactSpec, Target, code_hash
 
 #: Code that decides what is measured, beside the rooms of the model and of quantization.
 _MEASURING = ("examples", "levels", "network", "preparation", "sensitivity", "timing", "workshop")
-_VERIFYING = ("accuracy", "classification", "labelled_data", "paired_statistics")
+_VERIFYING = ("accuracy", "classification", "evaluation", "labelled_data", "paired_statistics")
 
 #: Code that decides what is chosen, beside that.
 _CHOOSING = ("candidates", "choice", "comparing", "confirming", "costs", "search", "stand_ins")
@@ -67,7 +67,8 @@ class Finished:
     candidates: Mapping[str, Mapping[str, Any]]
 
     def restored(self, levels: Mapping[str, Rounded]) -> dict[str, Candidate] | None:
-        """With their mixes, whose corrected weights are of ``levels``; None where one is not."""
+        """With their mixes, whose corrected weights are of ``levels``; None where one is not, or
+        where its levels are others than those that were judged."""
         found = {}
         for name, known in self.candidates.items():
             mix, corrected = read_mix(known["mix"])
@@ -75,6 +76,8 @@ class Finished:
                 return None
             chosen = {weight: levels[weight] for weight in corrected}
             mix = Mix(mix.methods, mix.smoothing, mix.bounds, chosen)
+            if mix.sha256 != known["sha256"]:
+                return None
             found[name] = Candidate(
                 name,
                 dict(known["methods"]),
@@ -140,13 +143,17 @@ class Records:
     def finish(self, chosen: str, candidates: Mapping[str, Candidate], extent: Extent) -> None:
         """Keep what ``finished`` gives."""
         looked_at = {n: c for n, c in candidates.items() if c.searched or c.confirmed or c.built}
-        documents = {n: c.as_dict() | {"mix": c.mix.text()} for n, c in looked_at.items()}
+        documents = {
+            name: known.as_dict() | {"mix": known.mix.text(), "sha256": known.mix.sha256}
+            for name, known in looked_at.items()
+        }
         found = {"chosen": chosen, "extent": [extent.smoothing, extent.every]}
         self._journal.put(self._choice, {**found, "candidates": documents})
 
     def _of(self, mix: Mix, what: str) -> str:
-        # The levels of corrected weights, which the text does not hold, follow from the key.
-        return f"{self._key}/{what}/{hashlib.sha256(mix.text().encode()).hexdigest()}"
+        # The hash covers corrected levels. They do not follow from key and text: a layer's levels
+        # depend on what is smoothed before it, and that on how much the time was enough for.
+        return f"{self._key}/{what}/{mix.sha256}"
 
 
 def _judgement(found: Any) -> Judgement | None:

@@ -11,10 +11,11 @@ from exporter.quantization.mix import Unit, units
 from exporter.search.candidates import Candidate, summary
 from exporter.search.costs import Costs
 from exporter.search.drawing import draw_candidates, draw_sensitivity
-from exporter.search.found import Found, TextsUsed, points
+from exporter.search.found import Found, points
 from exporter.search.machine import machine_name
 from exporter.search.preparation import HELPS, Prepared
 from exporter.search.sensitivity import Sensitivity, by_kind
+from exporter.search.texts import TextsUsed
 
 SENSITIVITY_PICTURE = "sensitivity.png"
 CANDIDATES_PICTURE = "candidates.png"

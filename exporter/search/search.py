@@ -21,12 +21,13 @@ from exporter.search.comparing import Comparison
 from exporter.search.confirming import Confirmation
 from exporter.search.costs import Costs, measure_costs, unit_costs
 from exporter.search.examples import check_enough, examples_of, split
-from exporter.search.found import Found, TextsUsed, Wish, nothing_found
+from exporter.search.found import Found, Wish, nothing_found
 from exporter.search.journal import Journal
 from exporter.search.levels import correct, four_bits, remove_old_levels
-from exporter.search.preparation import WHOLE, Extent, Prepared, Row, calibration_rows, prepare
+from exporter.search.preparation import WHOLE, Extent, Prepared, Row, prepare
 from exporter.search.records import Finished, Records, search_key
 from exporter.search.stand_ins import usual_methods
+from exporter.search.texts import texts_for
 from exporter.search.workshop import Workshop
 from exporter.targets.base import ArtifactSpec, Target
 from exporter.verification.evaluation import Evaluator
@@ -62,7 +63,8 @@ def choose_mix(
     ``budget`` is the share of examples that may be lost against PyTorch in fp32 (0.005: half a
     point), as measured with the artifact on at least two thirds of the evaluator's data. Rows of
     ``calibration`` (int64 [1, T] by name; ``texts`` says of which file) are for static ranges,
-    smoothing and the correction of 4-bit weights; without them texts of the other third are.
+    smoothing and the correction of 4-bit weights; those that are among the examples to judge by are
+    left out. Without any, texts of the other third are taken.
 
     ``folder`` is for one call at a time. It keeps what was measured: the same call goes on where
     another was interrupted or short of time, and where it had finished, gives its choice again,
@@ -112,10 +114,10 @@ class _Search:
         # From here on: what PyTorch answers is needed by every measurement of accuracy.
         self._clock = Clock(wish.seconds, progress)
         searching, confirming = split(len(examples))
-        self._searching, self._confirming = examples.take(searching), examples.take(confirming)
-        self._rows = tuple(rows) or calibration_rows(self._searching)
-        self._texts = TextsUsed(len(self._rows), not rows, texts)
-        data = evaluator.data
+        self._searching, self._judging = examples.take(searching), confirming
+        judging = examples.take(confirming)
+        self._rows, self._texts = texts_for(rows, texts, self._searching, judging)
+        self._evaluator, data = evaluator, evaluator.data
         self._key = search_key(checkpoint.source_hash, data.sha256, len(data), self._rows, target)
         self._journal = Journal(folder / "measured.jsonl")
         self._records = Records(self._journal, self._key, spec, wish)
@@ -126,8 +128,9 @@ class _Search:
 
     def run(self) -> Found:
         """The choice of an earlier call where that had finished, else a search."""
-        if remark := self._few_texts():
-            self._progress.note(remark)
+        for remark in (self._texts.remark, self._few_texts()):
+            if remark:
+                self._progress.note(remark)
         earlier = self._records.finished()
         found = None if earlier is None else self._again(earlier)
         return found or self._anew()
@@ -169,7 +172,8 @@ class _Search:
         return self._found(earlier.chosen, prepared, costs)
 
     def _found(self, chosen: str, prepared: Prepared, costs: Costs) -> Found:
-        remarks = (self._few_texts(), *self._clock.cuts, costs.remark)
+        few = self._few_texts()
+        remarks = (self._texts.remark, few, *self._clock.cuts, costs.remark)
         return Found(
             self._target.name,
             self._wish,
@@ -259,8 +263,8 @@ class _Search:
         if not finalists:
             return None
         with partial_folder(self._folder) as folder:
-            shop = Workshop(self._checkpoint, self._target, self._spec, folder)
-            confirmation = Confirmation(
-                shop, self._confirming, self._records, self._known, self._wish, self._clock
+            shop = Workshop(
+                self._checkpoint, self._target, self._spec, folder, self._evaluator, self._judging
             )
+            confirmation = Confirmation(shop, self._records, self._known, self._wish, self._clock)
             return confirmation.choose(finalists, chained, self._usual)

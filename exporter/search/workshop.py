@@ -10,11 +10,12 @@ from exporter.bundle_folder import artifact_metadata
 from exporter.checkpoint import Checkpoint
 from exporter.quantization.mix import Mix
 from exporter.search.candidates import Built
-from exporter.search.examples import Examples, Judgement, judge
+from exporter.search.examples import Indices, Judgement, examples_of, judge
 from exporter.search.stand_ins import TOKENS
 from exporter.search.timing import interleaved, timing
-from exporter.targets.base import INPUTS, Array, ArtifactSpec, Target
+from exporter.targets.base import INPUTS, ArtifactSpec, Target
 from exporter.verification.classification import Encoded, artifact_run, classify
+from exporter.verification.evaluation import Evaluator
 
 #: Seconds for which two artifacts are timed against each other.
 _SECONDS = 10.0
@@ -22,12 +23,15 @@ _SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Workshop:
-    """``folder`` is for artifacts that nobody keeps."""
+    """``folder`` is for artifacts that nobody keeps; ``judging`` are the places of the examples to
+    judge by among those of ``evaluator``."""
 
     checkpoint: Checkpoint
     target: Target
     spec: ArtifactSpec
     folder: Path
+    evaluator: Evaluator
+    judging: Indices
 
     def write(self, mix: Mix, name: str) -> Path:
         """The artifact of ``mix``. Raises UserError where the target cannot make it."""
@@ -63,17 +67,13 @@ class Workshop:
             for name, taken in samples.items()
         }
 
-    def judge(
-        self, path: Path, examples: Examples, progress: Callable[[str], None] = lambda _: None
-    ) -> Judgement:
-        """An artifact on ``examples``, one at a time. Raises CheckFailed for values that are not
-        finite."""
-        longest = self.target.limit(path)
-        rows = tuple(_cut(row, longest) for row in examples.rows)
+    def judge(self, path: Path, progress: Callable[[str], None] = lambda _: None) -> Judgement:
+        """An artifact on the examples to judge by, one at a time, cut to what it takes.
+
+        Raises CheckFailed for values that are not finite.
+        """
+        every = examples_of(self.evaluator, longest=self.target.limit(path))
+        examples = every.take(self.judging)
         run = artifact_run(self.target.open(path))
-        logits = classify(run, Encoded(rows, 0), batch_size=1, progress=progress)
+        logits = classify(run, Encoded(examples.rows, 0), batch_size=1, progress=progress)
         return judge(logits, examples)
-
-
-def _cut(row: Mapping[str, Array], longest: int) -> Mapping[str, Array]:
-    return {name: values[:longest] for name, values in row.items()}

@@ -1,18 +1,11 @@
-"""What counts as the cheapest of several artifacts, and when a measured loss is in doubt."""
+"""What counts as the cheapest of several artifacts, and which are built and judged."""
 
-import pytest
-
-from exporter.search.candidates import Built
-from exporter.search.confirming import AS_FAST, cheapest, safer
-from exporter.search.examples import Judgement, examples_in_all, split
-from exporter.search.found import doubtful
-from exporter.search.timing import Timing
-from exporter.verification.paired_statistics import examples_needed, paired_difference_interval
-
-
-def built(ratio, size, half=0.01):
-    times = Timing(ratio, ratio - half, ratio + half, 40)
-    return Built(times, times, size)
+from exporter.search.confirming import AS_FAST, Confirmation, cheapest, safer
+from exporter.search.found import Wish
+from exporter.search.journal import Journal
+from exporter.search.records import Records
+from tests.exporter.search.made_up import Ticking, built, judgement, made_up
+from tests.exporter.search.mixed_target import MixedTarget
 
 
 def test_the_fastest_is_taken_where_times_can_be_told_apart():
@@ -47,24 +40,53 @@ def test_a_refused_mix_is_followed_by_one_of_clearly_less_divergence():
     assert safer(chain, "int8_tensor, tables int8") is None
 
 
-def judgement(only_before, only_after, examples):
-    interval = paired_difference_interval(only_before, only_after, examples)
-    loss, discordant = only_before - only_after, only_before + only_after
-    return Judgement(examples, loss / examples, interval, discordant / examples, 0.9, 0.01)
+class MadeUpShop:
+    """Artifacts are names; those in ``refused`` lose everything."""
+
+    def __init__(self, refused=()):
+        self.refused, self.written, self.judged = refused, [], []
+
+    def write(self, mix, _):
+        (name,) = mix.methods
+        self.written.append(name)
+        return name
+
+    def compare(self, paths, _):
+        return {name: built(1.0, 1) for name in paths}
+
+    def judge(self, path, _):
+        self.judged.append(path)
+        return judgement(50 if path in self.refused else 0, 0, 1000)
 
 
-def test_a_loss_that_is_known_badly_says_how_many_examples_would_tell():
-    judged = judgement(10, 10, 1000)
-    needed = examples_needed(0.005, 0.02)
-    assert f"About {needed} examples to judge by" in doubtful(judged, 0.005)
-    assert f"({examples_in_all(needed)} labelled ones in all)" in doubtful(judged, 0.005)
-    discordant = round(needed * 0.02 / 2)
-    assert not doubtful(judgement(discordant, discordant, needed + 50), 0.005)
-    assert not doubtful(judged, 0.02)
+def confirmation(folder, shop, costs, clock):
+    wish = Wish(0.01, smallest=False, seconds=60)
+    spec = MixedTarget().artifacts(("mixed",), ("optimized",))[0]
+    records = Records(Journal(folder / "journal"), "key", spec, wish)
+    known = {name: made_up(name, cost) for name, cost in costs.items()}
+    return Confirmation(shop, records, known, wish, clock)
 
 
-@pytest.mark.parametrize("judging", [1, 2, 3, 92, 553, 4000, 4001, 9000])
-def test_the_least_number_in_all_leaves_enough_to_judge_by(judging):
-    total = examples_in_all(judging)
-    assert len(split(total)[1]) >= judging
-    assert len(split(total - 1)[1]) < judging
+def test_with_time_all_that_may_do_are_built(tmp_path):
+    shop, clock = MadeUpShop(), Ticking(1000)
+    search = confirmation(tmp_path, shop, {"usual": 0, "fast": -2, "faster": -3}, clock)
+    assert search.choose(["usual", "fast", "faster"], (), "usual")
+    assert shop.written == ["faster", "fast", "usual"]
+    assert not clock.cuts
+
+
+def test_without_time_only_the_one_foreseen_to_be_the_cheapest_is_built(tmp_path):
+    shop, clock = MadeUpShop(), Ticking(0)
+    search = confirmation(tmp_path, shop, {"usual": 0, "fast": -2, "faster": -3}, clock)
+    assert search.choose(["fast", "faster"], (), "usual") == "faster"
+    assert shop.written == ["faster", "usual"]
+    assert shop.judged == ["faster"]
+    assert clock.cuts == ["The time was over before all that may do were built."]
+
+
+def test_without_time_no_other_artifact_is_judged(tmp_path):
+    shop, clock = MadeUpShop(refused=("fast", "faster")), Ticking(1)
+    search = confirmation(tmp_path, shop, {"usual": 0, "fast": -2, "faster": -3}, clock)
+    assert search.choose(["fast", "faster"], (), "usual") is None
+    assert len(shop.judged) == 1
+    assert clock.cuts == ["The time was over before all that may do were judged."]

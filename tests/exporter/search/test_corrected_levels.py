@@ -1,5 +1,10 @@
 """Corrected levels end with their time, and are kept whole or not at all."""
 
+import dataclasses
+
+import numpy as np
+
+from exporter.quantization.mix import Mix
 from exporter.search.levels import correct, remove_old_levels
 from exporter.search.preparation import calibration_rows
 from tests.exporter.search.mixed_target import MixedTarget
@@ -26,6 +31,18 @@ def test_what_is_known_takes_no_time(found, evaluator, tmp_path):
         assert (weight.values() == again[name].values()).all()
     (path,) = tmp_path.iterdir()
     assert path.name.startswith("corrected-key-")
+
+
+def test_other_smoothing_has_levels_of_its_own(found, evaluator, tmp_path):
+    factors = np.exp2(np.arange(32) % 4).astype(np.float32)
+    digests = set()
+    for smoothing in ({}, {"layers.0.attention": factors}):
+        prepared = dataclasses.replace(found.prepared, smoothing=smoothing)
+        some = dataclasses.replace(found, prepared=prepared)
+        for _ in range(2):
+            digests.add(Mix({}, corrected=corrected(some, evaluator, tmp_path)).sha256)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert len(digests) == 2
 
 
 def test_levels_of_another_search_are_removed(tmp_path):

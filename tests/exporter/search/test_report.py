@@ -20,7 +20,7 @@ def test_the_report_explains_the_choice(found, tmp_path):
     document = json.loads((tmp_path / "report.json").read_text())
     assert document["chosen"] == found.chosen.name
     assert document["mix"]["methods"] == dict(found.mix.methods)
-    assert document["calibration"] == {"texts": 48, "own": True}
+    assert document["calibration"] == {"texts": 48, "own": True, "left_out": 0}
     for picture in ("sensitivity.png", "candidates.png"):
         assert f"]({picture})" in text
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")

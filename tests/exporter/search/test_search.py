@@ -5,6 +5,8 @@ import pytest
 from exporter.errors import CheckFailed, UserError
 from exporter.manifest import CalibrationRecord
 from exporter.search.confirming import STEP_BACK
+from exporter.search.examples import examples_of, split
+from exporter.search.preparation import calibration_rows
 from exporter.search.report import write_report
 from tests.exporter.search.mixed_target import MixedTarget, bits_of, four_bits
 from tests.exporter.search.search_models import BUDGET, EXAMPLES
@@ -79,7 +81,8 @@ def test_a_mix_that_is_refused_is_followed_by_a_safer_one(run, found, tmp_path):
 
 
 def test_few_texts_leave_rounding_as_it_is_and_that_is_said(run, evaluator, tmp_path):
-    rows = [{name: v[None] for name, v in row.items()} for row in evaluator.encoded.rows[:5]]
+    # Those of the examples to judge by would be left out.
+    rows = calibration_rows(examples_of(evaluator).take(split(EXAMPLES)[0][:5]))
     record = CalibrationRecord("typical.txt", "0" * 64, 5, seed=7)
     few = run(tmp_path, calibration=rows, texts=record)
     assert not few.mix.corrected
