@@ -35,7 +35,7 @@ def divergences(found: Mapping[str, Any]) -> str:
 def class_rows(found: Mapping[str, Any]) -> list[list[str]]:
     """Under CLASSES_HEADER: the labels of an artifact, of many those with the least F1.
 
-    Labels that neither the data nor the artifact has are left out; older manifests have none.
+    Labels that the data lacks are left out; older manifests have none.
     """
     return [
         [
@@ -49,21 +49,21 @@ def class_rows(found: Mapping[str, Any]) -> list[list[str]]:
 
 def classes_note(found: Sequence[Mapping[str, Any]]) -> str:
     """What the table of the classes leaves out, of accuracies with the same labels; or ""."""
-    most = max((len(_defined(accuracy)) for accuracy in found), default=0)
+    most = max((len(_present(accuracy)) for accuracy in found), default=0)
     if most <= SHOWN_LABELS:
         return ""
-    return f"The {SHOWN_LABELS} labels of {most} with the least F1."
+    return f"The {SHOWN_LABELS} labels with the least F1, of the {most} that the data has."
 
 
 def _shown(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    defined = _defined(found)
-    if len(defined) <= SHOWN_LABELS:
-        return defined
-    return sorted(defined, key=lambda figures: float(figures["f1"]))[:SHOWN_LABELS]
+    present = _present(found)
+    if len(present) <= SHOWN_LABELS:
+        return present
+    return sorted(present, key=lambda figures: float(figures["f1"]))[:SHOWN_LABELS]
 
 
-def _defined(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [figures for figures in found.get("classes", ()) if figures["f1"] is not None]
+def _present(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [figures for figures in found.get("classes", ()) if figures["support"]]
 
 
 def _p_value(value: float) -> str:

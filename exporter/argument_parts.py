@@ -49,7 +49,7 @@ def comma_counts(text: str) -> tuple[int, ...]:
 def positive_count(text: str) -> int:
     """A number from 1."""
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no positive number")
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 1 on")
     return int(text)
 
 

@@ -29,6 +29,7 @@ from exporter.manifest_file import (
     write_manifest,
 )
 from exporter.model_card import model_card
+from exporter.model_card_usage import BROWSER_TYPES
 from exporter.targets.base import find_target
 
 _VERSIONED = (
@@ -261,7 +262,8 @@ def _config_bytes(checkpoint: Checkpoint, precisions: Sequence[str]) -> bytes:
         config["id2label"] = {str(i): label for i, label in enumerate(labels)}
         config["label2id"] = {label: i for i, label in enumerate(labels)}
     # In browsers transformers.js asks for model_quantized.onnx unless the config names a type.
-    config[_BROWSER_CONFIG] = {"dtype": "fp32" if "fp32" in precisions else precisions[0]}
+    found = [name for name in BROWSER_TYPES.values() if name in precisions]
+    config[_BROWSER_CONFIG] = {"dtype": found[0] if found else "fp32"}
     return (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
 
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from exporter.manifest import ArtifactRecord, Manifest
 from exporter.targets.base import TensorSpec
 
+#: ONNX files that transformers.js finds by the name of a type, and that name.
+BROWSER_TYPES = {"model": "fp32", "model_fp16": "fp16", "model_int8": "int8"}
+
 #: Names of the tasks on the Hub.
 PIPELINE_TAGS = {
     "sequence-classification": "text-classification",
@@ -175,21 +178,24 @@ from transformers import AutoTokenizer, pipeline
 
 model = {optimum}.from_pretrained("FOLDER", subfolder="onnx", file_name="{file_name}")
 run = pipeline("{pipeline}", model=model, tokenizer=AutoTokenizer.from_pretrained("FOLDER"))
-```{_transformers_js(manifest, first.precision)}"""
+```{_transformers_js(manifest, file_name.removesuffix(".onnx"))}"""
 
 
-def _transformers_js(manifest: Manifest, precision: str) -> str:
+def _transformers_js(manifest: Manifest, file: str) -> str:
     """Its snippet, where it has a class for the model (version 4.3 was tried)."""
     if (manifest.model.family, manifest.model.task) == ("squeezebert", "token-classification"):
         return ""
     pipeline = PIPELINE_TAGS[manifest.model.task]
+    # A file that is no type's has to be named: asked for it as a type, 4.3 takes model.onnx.
+    options = f'dtype: "{BROWSER_TYPES.get(file, "fp32")}"'
+    options += "" if file in BROWSER_TYPES else f', model_file_name: "{file}"'
     return f"""
 
 transformers.js:
 
 ```js
 import {{ pipeline }} from "@huggingface/transformers";
-const run = await pipeline("{pipeline}", "FOLDER", {{ dtype: "{precision}" }});
+const run = await pipeline("{pipeline}", "FOLDER", {{ {options} }});
 ```"""
 
 

@@ -187,7 +187,7 @@ def _plan(
     if record is None:
         reason: str | None = "not in the bundle yet"
     elif record.fingerprint != fingerprint:
-        reason = "its model, options or code changed"
+        reason = "its model, mix, options or code changed"
     elif problems := changed_files(out, record.files):
         reason = f"changed on disk: {problems[0]}"
     else:

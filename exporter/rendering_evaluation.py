@@ -48,6 +48,8 @@ def show_evaluation(console: Console, result: "Evaluation") -> None:
             draw_line(console, f"{path}: {remarks}.")
     if result.not_saved:
         draw_line(console, f"Not written into the bundle: {result.not_saved}.")
+    if result.saved:
+        draw_line(console, "Written into the bundle's manifest and model card.")
     changed = [path for path in measured if path not in result.saved and not result.not_saved]
     for path in changed:
         draw_line(console, f"{path}: not written into the bundle, it was built again meanwhile.")

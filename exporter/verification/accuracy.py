@@ -68,8 +68,8 @@ class Accuracy:
     most frequent label. ``mean_divergence`` and ``max_divergence`` are the Kullback-Leibler
     divergences of the artifact's label probabilities from the reference's. ``truncated`` counts the
     examples that were cut to the model's maximum length, ``skipped`` those of the file without a
-    label. ``classes`` are in the model's order, () where it names none; ``macro_f1`` is the mean of
-    their F1 where that is defined.
+    label. ``classes`` are in the model's order, () where it names none; ``macro_f1`` is the mean F1
+    of those that the data has.
     """
 
     examples: int
@@ -133,7 +133,7 @@ def compare(
     only_artifact = int((artifact_right & ~reference_right).sum())
     divergence = kullback_leibler(reference, artifact)
     classes = _classes(labels, expected, predicted, label_names)
-    defined = [found.f1 for found in classes if found.f1 is not None]
+    present = [found.f1 for found in classes if found.support and found.f1 is not None]
     return Accuracy(
         examples=total,
         correct=correct,
@@ -152,7 +152,7 @@ def compare(
         truncated=truncated,
         batch_size=batch_size,
         skipped=data.skipped,
-        macro_f1=sum(defined) / len(defined) if defined else None,
+        macro_f1=sum(present) / len(present) if present else None,
         classes=classes,
     )
 

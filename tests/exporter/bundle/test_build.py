@@ -48,6 +48,13 @@ def test_the_config_has_what_clients_need(build, tmp_path):
     assert config["transformers.js_config"] == {"dtype": "int8"}
 
 
+def test_the_config_names_no_type_that_clients_do_not_know(build, tmp_path, monkeypatch):
+    monkeypatch.setattr("exporter.bundle_folder.BROWSER_TYPES", {"model": "fp32"})
+    build(precisions=("int8",))
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["transformers.js_config"] == {"dtype": "fp32"}
+
+
 def test_the_artifact_carries_its_origin(build, target, tmp_path):
     result = build()
     metadata = target.metadata(tmp_path / "out" / "fake" / "model_int8.json")

@@ -61,6 +61,22 @@ def test_the_library_follows_the_targets(manifest):
     assert 'file_name="model_int8.onnx"' in card
 
 
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [
+        ("model", '{ dtype: "fp32" }'),
+        ("model_int8", '{ dtype: "int8" }'),
+        ("model_int4", '{ dtype: "fp32", model_file_name: "model_int4" }'),
+        ("model_mixed", '{ dtype: "fp32", model_file_name: "model_mixed" }'),
+        ("model_portable", '{ dtype: "fp32", model_file_name: "model_portable" }'),
+    ],
+)
+def test_transformers_js_is_told_the_file_that_no_type_names(manifest, file, options):
+    """Of a type that it does not know, it reads model.onnx without a word."""
+    onnx = replace(manifest.artifacts[0], target="onnx", path=f"onnx/{file}.onnx")
+    assert f'"FOLDER", {options});' in model_card(replace(manifest, artifacts=(onnx,)))
+
+
 def test_the_numbers_are_those_of_the_manifest(manifest):
     card = model_card(manifest)
     size = manifest.artifacts[0].bytes / 1e6
