@@ -8,7 +8,7 @@ from exporter.progress import Detail, Progress
 
 
 class Clock:
-    """Runs from the moment when it is made. ``cuts`` say what the time was not enough for."""
+    """Runs from the moment when it is made. ``cuts`` say before what the time was over."""
 
     def __init__(self, seconds: float, progress: Progress) -> None:
         self._seconds, self._progress = seconds, progress
@@ -20,7 +20,7 @@ class Clock:
         return self._seconds - (time.monotonic() - self._started)
 
     def cut(self, what: str) -> None:
-        """Say once that the time was over for ``what``."""
+        """Keep once that the time was over before ``what`` (such as "all mixes were built")."""
         if what not in self.cuts:
             self.cuts.append(what)
 

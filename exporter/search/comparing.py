@@ -37,9 +37,9 @@ class Comparison:
             # The cheapest first: where it keeps the budget there is nothing to look for.
             place = len(chained) - 1 if broken == len(chained) else (kept + broken) // 2
             if self._clock.left() < 0:
+                better = "smaller" if self._wish.smallest else "faster"
                 self._clock.cut(
-                    f"The time was over before all mixes were compared: one between mix {kept} "
-                    f"and mix {broken} may do as well. The same command goes on from here."
+                    f"all mixes were compared, of which a {better} one may keep the budget too"
                 )
                 break
             loss = self._judged(chained[place]).loss
@@ -58,7 +58,7 @@ class Comparison:
         fitting = []
         for name in dict.fromkeys((usual, *cheaper[:_UNIFORM])):
             if name != usual and self._clock.left() < 0:
-                self._clock.cut("The time was over before all mixes of one method were compared.")
+                self._clock.cut("all mixes that treat every layer alike were compared")
             elif self._judged(name).loss <= self._wish.budget:
                 fitting.append(name)
         return fitting

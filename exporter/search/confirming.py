@@ -50,6 +50,7 @@ class Confirmation:
         """
         self._build(finalists, usual)
         queue = [name for name in finalists if name in self._paths]
+        queued = set(queue)
         while queue:
             name = cheapest(self._built(queue), smallest=self._wish.smallest)
             queue.remove(name)
@@ -60,11 +61,13 @@ class Confirmation:
             divergences = {link: self._known[link].divergence for link in chained}
             next_one = safer(divergences, name)
             if self._clock.left() < 0:
-                self._clock.cut("The time was over before all that may do were judged.")
+                self._clock.cut("all mixes that may keep the budget were judged")
                 break
-            if next_one is not None and next_one not in self._paths:
+            # The usual mix is built in any case, and may be one of the chain.
+            if next_one is not None and next_one not in queued:
                 self._build([next_one], usual)
                 queue.append(next_one)
+                queued.add(next_one)
         return None
 
     def _build(self, names: Sequence[str], usual: str) -> None:
@@ -73,7 +76,7 @@ class Confirmation:
         goal = self._wish.smallest
         for place, name in enumerate(sorted(names, key=lambda n: foreseen(self._known[n], goal))):
             if place and self._clock.left() < 0:
-                self._clock.cut("The time was over before all that may do were built.")
+                self._clock.cut("all mixes that may keep the budget were built")
                 break
             self._write(name)
         self._write(usual)

@@ -98,7 +98,7 @@ def draw_candidates(
     figure = Figure(figsize=(10, 4.6), layout="constrained", dpi=_DOTS_PER_INCH)
     judged = [c for c in candidates if _loss(c) is not None]
     panels = (
-        (f"latency at {tokens} tokens, times the usual mix's", _latency(usual)),
+        (f"latency at {tokens} tokens, times that of {usual.name}", _latency(usual)),
         ("size, MB", _size(usual)),
     )
     drawn: list[tuple[Axes, list[_Mark]]] = []
@@ -127,7 +127,7 @@ def draw_candidates(
                 marker="*" if mine else "o",
                 markersize=size,
                 color=colour,
-                markerfacecolor=colour if known.built else "none",
+                markerfacecolor=colour if known.confirmed else "none",
                 linestyle="none",
                 zorder=3 if mine else 2,
             )
@@ -142,9 +142,10 @@ def draw_candidates(
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     figure.suptitle(
-        "Filled: artifacts, built and timed. Open: foreseen from measured parts, "
-        "their loss in PyTorch.",
-        fontsize=10,
+        "Filled: artifacts, their loss on the examples to judge by. Open: not judged, their loss "
+        "in PyTorch on the examples to choose by (fp32: 0).\nLatency and size of what was not "
+        "built (open, without a name) are foreseen from measured parts.",
+        fontsize=9,
     )
     # The layout is final from here on: what stands where can be told.
     figure.draw_without_rendering()

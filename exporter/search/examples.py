@@ -1,5 +1,7 @@
 """Labelled examples of a search: a part to choose by, and another to judge the choice by."""
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,11 +112,23 @@ def check_enough(count: int, budget: float) -> None:
     judging = len(split(count)[1])
     if judging >= needed:
         return
+    least = smallest_budget(judging)
     raise UserError(
-        f"{count} examples are too few to keep a budget of {budget * 100:g} points: {judging} of "
-        f"them would judge the artifact, and at least {needed} are needed for that.",
-        f"Give at least {examples_in_all(needed)} labelled examples, or a larger budget.",
+        f"{count:,} examples are too few to keep a budget of {budget * 100:g} points: {judging:,} "
+        f"of them would judge the artifact, and at least {needed:,} are needed for that.",
+        f"Give at least {examples_in_all(needed):,} labelled examples, or a larger budget. These "
+        f"{count:,} examples can judge budgets from {least:g} points on.",
     )
+
+
+def smallest_budget(judging: int) -> float:
+    """The smallest budget in points, of two significant digits, that so many examples (1 or more)
+    can judge: that of which ``examples_needed`` gives no more than them."""
+    # Without discordant examples the interval is as narrow as it can be.
+    points = paired_difference_interval(0, 0, judging)[1] * 100
+    digit = math.floor(math.log10(points)) - 1
+    larger = (float(f"{n}e{digit}") for n in itertools.count(math.ceil(points / 10**digit)))
+    return next(found for found in larger if examples_needed(found / 100) <= judging)
 
 
 def examples_in_all(judging: int) -> int:

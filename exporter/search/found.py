@@ -29,6 +29,7 @@ class Found:
 
     ``looks`` counts the artifacts whose judgement decided on the choice, one after the other: the
     last was taken. ``searching`` is the number of examples to choose by.
+    ``cuts`` are those of ``Clock``.
     """
 
     target: str
@@ -41,6 +42,7 @@ class Found:
     texts: TextsUsed
     searching: int
     looks: int
+    cuts: tuple[str, ...]
     remarks: tuple[str, ...]
 
     @property
@@ -68,6 +70,7 @@ class Found:
         doubt = doubtful(confirmed, self.wish.budget)
         return (
             f"Chosen: {summary(self.chosen)}.",
+            *((provisional(self.cuts),) if self.cuts else ()),
             lost,
             f"{built.bytes / 1e6:.1f} MB, {built.latency.median:.2f} ms at {self.costs.tokens} "
             f"tokens on one thread: {built.ratio.median:.2f} times as long as "
@@ -75,6 +78,14 @@ class Found:
             *((doubt,) if doubt else ()),
             *self.remarks,
         )
+
+
+def provisional(cuts: Iterable[str]) -> str:
+    """That the time was over before ``cuts`` (those of ``Clock``), and how to go on."""
+    return (
+        f"Provisional: the time was over before {', and before '.join(cuts)}. The same command "
+        "goes on from here; --search-minutes gives it more time."
+    )
 
 
 def doubtful(judgement: Judgement, budget: float) -> str:

@@ -12,6 +12,7 @@ from exporter.search.candidates import Candidate, summary
 from exporter.search.costs import Costs
 from exporter.search.drawing import draw_candidates, draw_sensitivity
 from exporter.search.found import Found, points
+from exporter.search.legend import legend
 from exporter.search.machine import machine_name
 from exporter.search.preparation import HELPS, Prepared
 from exporter.search.sensitivity import Sensitivity, by_kind
@@ -61,8 +62,10 @@ def write_sensitivity(
     document = {"target": target, "data": data, **_sensitivity_document(found)}
     document |= {"smoothing": dict(prepared.gains), "calibration": texts.as_dict()}
     write_atomically(folder / DATA, _json(document))
-    lines = [f"# Sensitivity for {target}, on {data}", "", *sensitivity_lines(found, every)]
-    lines += ["", *_smoothing_lines(prepared), "", texts.line, ""]
+    fitted = f"Fitted to {texts.count} texts of the same data, without their labels: smoothing and "
+    lines = [f"# Sensitivity for {target}, on {data}", "", *legend(found.effects), ""]
+    lines += [*sensitivity_lines(found, every), "", *_smoothing_lines(prepared), ""]
+    lines += [f"{fitted}static ranges.", ""]
     write_atomically(folder / REPORT, "\n".join(lines).encode())
     return folder / REPORT
 
@@ -114,6 +117,8 @@ def _markdown(found: Found, every: Sequence[Unit]) -> list[str]:
         "",
         *(f"- {line}" for line in found.lines()),
         "",
+        *legend(found.prepared.sensitivity.effects),
+        "",
         "## What was compared",
         "",
         f"![points lost against latency and size]({CANDIDATES_PICTURE})",
@@ -127,7 +132,7 @@ def _markdown(found: Found, every: Sequence[Unit]) -> list[str]:
         f"other examples, the artifact itself. {_looks(found)} Latency: one thread, "
         f"{found.costs.tokens} tokens, against {found.usual.name} in the same rounds, with the "
         "95 % interval of the median; where an artifact was not built (~), foreseen from the costs "
-        "below.",
+        "below. Milliseconds and ratio of a row come from different rounds: compare only ratios.",
         "",
         f"Calibration: {found.texts.line}",
         "",
@@ -179,7 +184,8 @@ def cost_lines(costs: Costs) -> list[str]:
         f"Measured on {machine_name()}, one thread, {costs.tokens} tokens, on two layers of the "
         f"model's widths, against {costs.usual[0]} (tables: {costs.usual[1]}); these two layers "
         f"take {costs.base.median:.2f} ms. Differences of less than one and a half times "
-        "their 95 % interval (±) count as none.",
+        "their 95 % interval (±) count as none. The interval is of this measurement: another run "
+        "may differ by more.",
         "",
         *_table(["kind", "method", "microseconds a layer", "bytes a weight"], rows),
     ]

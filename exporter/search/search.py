@@ -145,7 +145,7 @@ class _Search:
         )
         best = comparison.halve(chained)
         finalists = comparison.fitting(uniform, self._usual, chained[best])
-        if best:
+        if best and chained[best] not in finalists:
             finalists.append(chained[best])
         chosen = self._confirm(finalists, chained[: best + 1])
         if chosen is None:
@@ -173,7 +173,7 @@ class _Search:
 
     def _found(self, chosen: str, prepared: Prepared, costs: Costs) -> Found:
         few = self._few_texts()
-        remarks = (self._texts.remark, few, *self._clock.cuts, costs.remark)
+        remarks = (self._texts.remark, few, costs.remark)
         return Found(
             self._target.name,
             self._wish,
@@ -185,6 +185,7 @@ class _Search:
             self._texts,
             len(self._searching),
             self._records.looks,
+            tuple(self._clock.cuts),
             tuple(remark for remark in remarks if remark),
         )
 
@@ -237,15 +238,18 @@ class _Search:
             )
         if levels is None:
             self._clock.cut(
-                "The time was over before the rounding of 4-bit weights was corrected: each goes "
-                "to the nearest level. The same command with more minutes goes on from here."
+                "the rounding of 4-bit weights was corrected, each of which goes to the nearest "
+                "level instead"
             )
         return levels or {}
 
     def _list(
         self, prepared: Prepared, costs: Costs, levels: Mapping[str, Rounded]
     ) -> tuple[list[str], list[str]]:
-        """Names of the mixes of the chain, from the safest on, and of the uniform ones."""
+        """Names of the mixes of the chain, from the safest on, and of the uniform ones.
+
+        A mix of the chain that is uniform has the name of that, and is one candidate.
+        """
         model = self._checkpoint.model
         each = unit_costs(costs, model.config, model.task, prepared.smoothed_units)
 
@@ -254,9 +258,13 @@ class _Search:
             self._known[name] = candidate(name, mix, methods, prepared, each)
             return name
 
-        chain = links(prepared, each, smallest=self._wish.smallest)
-        chained = [add(f"mix {place}", link.methods) for place, link in enumerate(chain)]
-        return chained, [add(*item) for item in uniform_methods(prepared, self._target).items()]
+        uniform = uniform_methods(prepared, self._target)
+        names = {frozenset(methods.items()): name for name, methods in uniform.items()}
+        chained = []
+        for place, link in enumerate(links(prepared, each, smallest=self._wish.smallest)):
+            name = names.get(frozenset(link.methods.items()), f"mix {place}")
+            chained.append(add(name, link.methods))
+        return chained, [add(*item) for item in uniform.items()]
 
     def _confirm(self, finalists: Sequence[str], chained: Sequence[str]) -> str | None:
         """The finalist that is chosen; None without any that the budget allows."""

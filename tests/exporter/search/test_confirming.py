@@ -1,5 +1,7 @@
 """What counts as the cheapest of several artifacts, and which are built and judged."""
 
+from dataclasses import replace
+
 from exporter.search.confirming import AS_FAST, Confirmation, cheapest, safer
 from exporter.search.found import Wish
 from exporter.search.journal import Journal
@@ -59,11 +61,13 @@ class MadeUpShop:
         return judgement(50 if path in self.refused else 0, 0, 1000)
 
 
-def confirmation(folder, shop, costs, clock):
+def confirmation(folder, shop, costs, clock, divergences=None):
     wish = Wish(0.01, smallest=False, seconds=60)
     spec = MixedTarget().artifacts(("mixed",), ("optimized",))[0]
     records = Records(Journal(folder / "journal"), "key", spec, wish)
     known = {name: made_up(name, cost) for name, cost in costs.items()}
+    for name, divergence in (divergences or {}).items():
+        known[name] = replace(known[name], divergence=divergence)
     return Confirmation(shop, records, known, wish, clock)
 
 
@@ -81,7 +85,7 @@ def test_without_time_only_the_one_foreseen_to_be_the_cheapest_is_built(tmp_path
     assert search.choose(["fast", "faster"], (), "usual") == "faster"
     assert shop.written == ["faster", "usual"]
     assert shop.judged == ["faster"]
-    assert clock.cuts == ["The time was over before all that may do were built."]
+    assert clock.cuts == ["all mixes that may keep the budget were built"]
 
 
 def test_without_time_no_other_artifact_is_judged(tmp_path):
@@ -89,4 +93,13 @@ def test_without_time_no_other_artifact_is_judged(tmp_path):
     search = confirmation(tmp_path, shop, {"usual": 0, "fast": -2, "faster": -3}, clock)
     assert search.choose(["fast", "faster"], (), "usual") is None
     assert len(shop.judged) == 1
-    assert clock.cuts == ["The time was over before all that may do were judged."]
+    assert clock.cuts == ["all mixes that may keep the budget were judged"]
+
+
+def test_a_refused_mix_may_be_followed_by_the_usual_one(tmp_path):
+    # Which is built then, to time others against, though it was no finalist.
+    shop, chain = MadeUpShop(refused=("fast",)), ("fp32", "usual", "fast")
+    costs = {"fp32": 5, "usual": 0, "fast": -2}
+    search = confirmation(tmp_path, shop, costs, Ticking(1000), {"usual": 0.05, "fp32": 0.0})
+    assert search.choose(["fast"], chain, "usual") == "usual"
+    assert shop.judged == ["fast", "usual"]

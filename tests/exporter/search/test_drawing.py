@@ -34,6 +34,22 @@ def figures(monkeypatch):
     return found
 
 
+def test_only_what_was_judged_is_filled(figures):
+    seen = judgement(10, 0, 1000)
+    known = [
+        made_up("mix 1", searched=seen, built=built(0.8, 800_000)),
+        made_up("mix 2", searched=seen),
+        made_up("mix 3", searched=seen, confirmed=seen, built=built(0.7, 700_000)),
+        made_up(USUAL, confirmed=seen, built=built(1.0, 1_000_000)),
+    ]
+    draw_candidates(known, "mix 3", 0.02, known[-1], 32)
+    for axes in figures[0].axes:
+        marks = [line for line in axes.lines if line.get_marker() in ("o", "*")]
+        assert len(marks) == len(known)
+        assert sum(mark.get_markerfacecolor() != "none" for mark in marks) == 2
+    assert figures[0].axes[0].get_xlabel().endswith(f"times that of {USUAL}")
+
+
 def overlapping(boxes):
     return [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 

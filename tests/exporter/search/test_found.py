@@ -4,7 +4,7 @@ import pytest
 
 from exporter.errors import OutOfTime
 from exporter.search.examples import examples_in_all, split
-from exporter.search.found import Wish, doubtful, nothing_found
+from exporter.search.found import Wish, doubtful, nothing_found, provisional
 from exporter.verification.paired_statistics import examples_needed, paired_difference_interval
 from tests.exporter.search.made_up import judgement, made_up
 
@@ -50,6 +50,13 @@ def test_the_least_number_in_all_leaves_enough_to_judge_by(judging):
     total = examples_in_all(judging)
     assert len(split(total)[1]) >= judging
     assert len(split(total - 1)[1]) < judging
+
+
+def test_what_is_provisional_says_why_and_how_to_go_on():
+    assert provisional(["all were built", "all were judged"]) == (
+        "Provisional: the time was over before all were built, and before all were judged. The "
+        "same command goes on from here; --search-minutes gives it more time."
+    )
 
 
 WISH = Wish(BUDGET, smallest=False, seconds=60)
