@@ -1,5 +1,6 @@
 """Bundles with tiny models, and a device whose runners are scripted."""
 
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from runtime_bench.errors import DeviceError, RunnerError
 from runtime_bench.plan import Plan, Settings, make_plan
 
 MakeBundle = Callable[..., Path]
+
+# Tests press Ctrl-C in programs that they start. Where a shell runs the tests in the background, it
+# has them, and all that they start, ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
