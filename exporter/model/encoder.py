@@ -37,6 +37,21 @@ class Embeddings(nn.Module):
         return torch.as_tensor(self.norm(hidden))
 
 
+class AttentionProducts(nn.Module):
+    """The two products of attention, which have no weights."""
+
+    def forward(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        mask_bias: torch.Tensor,
+    ) -> torch.Tensor:
+        """[B, heads, Q, D], twice [B, heads, T, D], [B, 1, 1, T] -> [B, heads, Q, D]."""
+        scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + mask_bias
+        return torch.as_tensor(scores.softmax(dim=-1) @ value)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with its projection ("post-attention"), residual and LayerNorm."""
 
@@ -47,6 +62,7 @@ class Attention(nn.Module):
         self.query = GroupedLinear(size, size, groups.query)
         self.key = GroupedLinear(size, size, groups.key)
         self.value = GroupedLinear(size, size, groups.value)
+        self.products: nn.Module = AttentionProducts()
         self.output = GroupedLinear(size, size, groups.post_attention)
         self.norm = nn.LayerNorm(size, eps=config.layer_norm_epsilon)
 
@@ -64,8 +80,7 @@ class Attention(nn.Module):
         )
         if first_only:
             query, hidden = query[:, :, :1], hidden[:, :1]
-        scores = query @ key.transpose(-1, -2) * self.head_size**-0.5 + mask_bias
-        context = (scores.softmax(dim=-1) @ value).transpose(1, 2).flatten(-2)
+        context = self.products(query, key, value, mask_bias).transpose(1, 2).flatten(-2)
         return torch.as_tensor(self.norm(self.output(context) + hidden))
 
 

@@ -22,7 +22,9 @@ from exporter.quantization.rounding import BLOCK, TABLE_BLOCK, Rounded
 Float32 = npt.NDArray[np.float32]
 Weights = Literal["fp32", "int8", "int4", "int4_two_level"]
 Inputs = Literal["float", "tensor", "static", "token", "symmetric"]
-Kind = Literal["embeddings", "attention", "post_attention", "intermediate", "output", "head"]
+Kind = Literal[
+    "embeddings", "attention", "products", "post_attention", "intermediate", "output", "head"
+]
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ def sensitivity(
                 Journal(out / "measured.jsonl"),
                 key,
                 seconds=minutes * 60,
+                products=True,
                 progress=detail,
             )
         texts = TextsUsed(len(rows), own=True)

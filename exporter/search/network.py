@@ -11,14 +11,17 @@ from exporter.model.config import SourceModel
 from exporter.model.encoder import EncoderModel
 from exporter.model.layers import GroupedLinear
 from exporter.quantization.activations import fake_quantize, replace_inputs
-from exporter.quantization.mix import METHODS, Mix, is_table, matrices, uniform_mix
+from exporter.quantization.mix import METHODS, Inputs, Mix, is_table, matrices, uniform_mix
 from exporter.quantization.rounding import Rounded
 from exporter.quantization.schemes.mixed import quantized_input, rounded, smoothed, tensor_parts
 from exporter.search.examples import Examples, batches, padded
+from exporter.search.products import QuantizedProducts
 from exporter.targets.base import Array
 
 #: Batches after which progress is told.
 _PROGRESS_EVERY = 8
+
+_NONE: Mapping[int, Inputs] = {}
 
 
 class Network:
@@ -29,10 +32,15 @@ class Network:
     """
 
     def __init__(
-        self, model: SourceModel, stored: Mapping[str, Rounded], empty: EncoderModel
+        self,
+        model: SourceModel,
+        stored: Mapping[str, Rounded],
+        empty: EncoderModel,
+        products: Mapping[int, Inputs] = _NONE,
     ) -> None:
         """``stored`` are the weights of ``model.mix`` that are not fp32, by weight name; ``empty``
-        is a module of the model's shape, which is copied: initializing one takes 20 ms."""
+        is a module of the model's shape, which is copied: initializing one takes 20 ms.
+        ``products`` are the layers whose attention products are quantized, and how."""
         mix = model.mix
         if mix is None:
             raise ValueError("a network computes a mix, and the model has none")
@@ -44,6 +52,9 @@ class Network:
         self._module.eval().requires_grad_(False)
         self._valid = torch.ones(1, 1, 1)
         replace_inputs(self._module, self._quantized)
+        for index, inputs in products.items():
+            attention = self._module.get_submodule(f"layers.{index}.attention")
+            attention.products = QuantizedProducts(inputs, lambda: self._valid)
 
     def logits(self, batch: Mapping[str, Array]) -> Array:
         """int64 [B, T] arrays by name -> [B, labels]."""
@@ -118,10 +129,10 @@ class Networks:
         """Every layer and table as it is."""
         return uniform_mix(self.model.config, self.model.task, "fp32", "fp32")
 
-    def network(self, mix: Mix) -> Network:
-        """Of ``mix``, its corrected weights included."""
+    def network(self, mix: Mix, products: Mapping[int, Inputs] = _NONE) -> Network:
+        """Of ``mix``, its corrected weights included; ``products`` as in ``Network``."""
         model = replace(self.model, mix=mix)
-        return Network(model, self.stored(mix), self._empty)
+        return Network(model, self.stored(mix), self._empty, products)
 
     def stored(self, mix: Mix) -> dict[str, Rounded]:
         """As ``rounded_weights`` gives them."""

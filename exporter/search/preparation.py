@@ -20,6 +20,7 @@ from exporter.search.sensitivity import (
     Trial,
     helpful_smoothing,
     measure,
+    product_trials,
     trials,
 )
 from exporter.search.stand_ins import usual_methods
@@ -109,10 +110,12 @@ def prepare(
     *,
     seconds: float,
     extent: Extent = WHOLE,
+    products: bool = False,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Prepared:
     """Measure on ``searching``; smoothing and bounds are taken from the texts ``rows``.
 
+    With ``products`` also what no mix can choose: attention products of 8-bit operands.
     That of an earlier call is repeated with its ``extent``, however much time there is.
 
     Raises UserError and CheckFailed as ``sensitivity.measure`` and ``smoothing_factors`` do.
@@ -140,6 +143,8 @@ def prepare(
     mix = replace(networks.fp32, smoothing=chosen)
     bounds = static_bounds(replace(networks.model, mix=mix), rows)
     every = trials(networks, asked, target.table_methods, smoothing=chosen, bounds=bounds)
+    if products:
+        every = (*every, *product_trials(networks, asked))
     found = measured(every, examples_up_to(searching, extent.every), 1 - _SMOOTHING_SHARE)
     extent = Extent(both.examples, found.examples)
     return Prepared(networks, chosen, gains, bounds, found, extent)

@@ -22,7 +22,9 @@ from exporter.search.preparation import Extent, Row
 from exporter.targets.base import ArtifactSpec, Target, code_hash
 
 #: Code that decides what is measured, beside the rooms of the model and of quantization.
-_MEASURING = ("examples", "levels", "network", "preparation", "sensitivity", "timing", "workshop")
+_MEASURING = (
+    "examples", "levels", "network", "preparation", "products", "sensitivity", "timing", "workshop",
+)  # fmt: skip
 _VERIFYING = ("accuracy", "classification", "evaluation", "labelled_data", "paired_statistics")
 
 #: Code that decides what is chosen, beside that.

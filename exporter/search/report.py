@@ -15,6 +15,7 @@ from exporter.search.found import Found, points
 from exporter.search.legend import legend
 from exporter.search.machine import machine_name
 from exporter.search.preparation import HELPS, Prepared
+from exporter.search.products import product_units
 from exporter.search.sensitivity import Sensitivity, by_kind
 from exporter.search.texts import TextsUsed
 
@@ -26,6 +27,7 @@ DATA = "report.json"
 _KINDS = {
     "embeddings": "embeddings",
     "attention": "query, key, value",
+    "products": "attention products",
     "post_attention": "post-attention",
     "intermediate": "feed-forward, first",
     "output": "feed-forward, second",
@@ -34,6 +36,11 @@ _KINDS = {
     "embeddings.position": "position table",
     "smoothing": "smoothing (a place)",
 }
+_PRODUCTS = (
+    "Attention products are fp32 in every artifact, and no choice of a search. Measured is what "
+    "they would do with 8-bit queries, keys, probabilities and values: `int8_tensor` by the range "
+    "of each tensor, `int8_token` by that of what is summed up for one result."
+)
 
 
 def write_report(found: Found, folder: Path) -> Path:
@@ -63,7 +70,14 @@ def write_sensitivity(
     document |= {"smoothing": dict(prepared.gains), "calibration": texts.as_dict()}
     write_atomically(folder / DATA, _json(document))
     fitted = f"Fitted to {texts.count} texts of the same data, without their labels: smoothing and "
-    lines = [f"# Sensitivity for {target}, on {data}", "", *legend(found.effects), ""]
+    lines = [
+        f"# Sensitivity for {target}, on {data}",
+        "",
+        *legend(found.effects),
+        "",
+        _PRODUCTS,
+        "",
+    ]
     lines += [*sensitivity_lines(found, every), "", *_smoothing_lines(prepared), ""]
     lines += [f"{fitted}static ranges.", ""]
     write_atomically(folder / REPORT, "\n".join(lines).encode())
@@ -80,8 +94,9 @@ def sensitivity_lines(found: Sensitivity, every: Sequence[Unit]) -> list[str]:
     methods = list(dict.fromkeys(method for _, method in found.effects))
     kinds = by_kind(found, every)
     rows = [
-        [_KINDS[kind], *(_nats(values.get(method)) for method in methods)]
-        for kind, values in kinds.items()
+        [title, *(_nats(kinds[kind].get(method)) for method in methods)]
+        for kind, title in _KINDS.items()
+        if kind in kinds
     ]
     worst = sorted(found.effects.items(), key=lambda item: -item[1].divergence)[:10]
     tops = [
@@ -266,7 +281,10 @@ def _sensitivity_document(found: Sensitivity) -> dict[str, Any]:
 
 
 def _units(prepared: Prepared) -> tuple[Unit, ...]:
-    return units(prepared.networks.model.config, prepared.networks.model.task)
+    """Those of mixes, and the attention products where they were measured."""
+    model, measured = prepared.networks.model, {unit for unit, _ in prepared.sensitivity.effects}
+    products = (unit for unit in product_units(model.config) if unit.name in measured)
+    return (*units(model.config, model.task), *products)
 
 
 def _order(known: Candidate) -> tuple[bool, int, str]:

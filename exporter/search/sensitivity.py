@@ -12,7 +12,7 @@ import numpy as np
 from exporter.errors import OutOfTime
 from exporter.quantization.mix import (
     METHODS,
-    Kind,
+    Inputs,
     Mix,
     Unit,
     is_table,
@@ -23,6 +23,7 @@ from exporter.quantization.mix import (
 from exporter.search.examples import Examples, batches, padded
 from exporter.search.journal import Journal
 from exporter.search.network import Networks
+from exporter.search.products import product_method, product_units
 from exporter.verification.accuracy import kullback_leibler
 
 #: Examples after which a measurement may end; each is a sample of the whole.
@@ -45,6 +46,13 @@ class Trial:
         """What its results are kept under."""
         smoothed = "+smoothing" if self.mix.smoothing else ""
         return f"{self.unit.name}:{self.method}{smoothed}"
+
+    @property
+    def products(self) -> Mapping[int, Inputs]:
+        """The layer whose attention products are quantized, if any, and how."""
+        if self.unit.kind != "products" or self.unit.layer is None:
+            return {}
+        return {self.unit.layer: METHODS[self.method].inputs}
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,17 @@ def trials(
     return tuple(found)
 
 
+def product_trials(networks: Networks, methods: tuple[str, ...]) -> tuple[Trial, ...]:
+    """The attention products of each layer with operands as a target's 8-bit layers have them.
+
+    ``methods`` are the target's.
+    """
+    method = product_method(methods)
+    return tuple(
+        Trial(unit, method, networks.fp32) for unit in product_units(networks.model.config)
+    )
+
+
 def measure(
     networks: Networks,
     asked: Sequence[Trial],
@@ -179,9 +198,9 @@ def helpful_smoothing(
     return {place: gain for place, gain in gains.items() if gain >= factor}
 
 
-def by_kind(found: Sensitivity, all_units: Iterable[Unit]) -> dict[Kind, dict[str, float]]:
+def by_kind(found: Sensitivity, all_units: Iterable[Unit]) -> dict[str, dict[str, float]]:
     """Mean divergences of all units of a kind together, by method."""
-    sums: dict[Kind, dict[str, float]] = {}
+    sums: dict[str, dict[str, float]] = {}
     for unit in all_units:
         for (name, method), effect in found.effects.items():
             if name == unit.name:
@@ -204,7 +223,7 @@ def _effects(
         fp32.logits_from(batch, layers, h[-1]) for batch, h in zip(inputs, hidden, strict=True)
     ]
     for trial in asked:
-        network, unit = networks.network(trial.mix), trial.unit
+        network, unit = networks.network(trial.mix, trial.products), trial.unit
         total = Effect(0, 0, 0, 0.0)
         for chosen, batch, states, before in zip(places, inputs, hidden, expected, strict=True):
             if unit.kind == "embeddings":

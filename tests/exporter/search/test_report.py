@@ -63,6 +63,9 @@ def test_sensitivity_alone_has_a_report(evaluator, tmp_path, monkeypatch):
     text = report.path.read_text()
     assert "layers.0.attention.output | int4_tensor" in text
     assert "Fitted to 16 texts of the same data" in text
+    measured = [(found["unit"], found["method"]) for found in report.document()["units"]]
+    assert ("layers.0.attention.products", "int8_tensor") in measured
+    assert text.count("\n| attention products |") == 1
     assert "choose" not in text
     assert_methods_are_explained(report.document()["units"], text)
     assert (report.path.parent / "sensitivity.png").exists()
