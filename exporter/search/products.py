@@ -1,7 +1,7 @@
 """Attention products with operands on 8-bit grids: what they would do to a classifier.
 
-No artifact computes them so: products are fp32 in all of them, and no unit of a mix. Their
-sensitivity is measured to tell what that is worth.
+No artifact computes them so: products are fp32 in every mix, and no unit of it. Their sensitivity
+is measured to tell what that is worth.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def product_units(config: EncoderConfig) -> tuple[Unit, ...]:
 
 
 def product_method(methods: tuple[str, ...]) -> str:
-    """The first of a target's 8-bit methods: products are tried with inputs as of its layers."""
+    """The first of a target's 8-bit methods, whose ``inputs`` say how operands are quantized."""
     return next(method for method in methods if METHODS[method].bits == 8)
 
 

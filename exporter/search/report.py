@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.filesystem import write_atomically
-from exporter.quantization.mix import Unit, units
+from exporter.quantization.mix import METHODS, Unit, is_table, units
 from exporter.search.candidates import Candidate, summary
 from exporter.search.costs import Costs
 from exporter.search.drawing import draw_candidates, draw_sensitivity
@@ -37,10 +37,14 @@ _KINDS = {
     "smoothing": "smoothing (a place)",
 }
 _PRODUCTS = (
-    "Attention products are fp32 in every artifact, and no choice of a search. Measured is what "
-    "they would do with 8-bit queries, keys, probabilities and values: `int8_tensor` by the range "
-    "of each tensor, `int8_token` by that of what is summed up for one result."
+    "Attention products are fp32 in every mix, and no choice of a search. Measured is what they "
+    "would do with 8-bit operands: {}. They have no weights."
 )
+_OPERANDS = {
+    "tensor": "queries, keys, probabilities and values by the range of each whole tensor",
+    "token": "queries, keys and probabilities by the range of each row, values by that of each "
+    "channel",
+}
 
 
 def write_report(found: Found, folder: Path) -> Path:
@@ -69,17 +73,18 @@ def write_sensitivity(
     document = {"target": target, "data": data, **_sensitivity_document(found)}
     document |= {"smoothing": dict(prepared.gains), "calibration": texts.as_dict()}
     write_atomically(folder / DATA, _json(document))
-    fitted = f"Fitted to {texts.count} texts of the same data, without their labels: smoothing and "
+    layers = {METHODS[m].inputs for name, m in found.effects if not is_table(name)}
+    fitted = f"Fitted to {texts.count} texts of the same data, without their labels: smoothing"
     lines = [
         f"# Sensitivity for {target}, on {data}",
         "",
         *legend(found.effects),
         "",
-        _PRODUCTS,
+        *(_PRODUCTS.format(_OPERANDS[way]) for way in _products_measured(found, every)),
         "",
     ]
     lines += [*sensitivity_lines(found, every), "", *_smoothing_lines(prepared), ""]
-    lines += [f"{fitted}static ranges.", ""]
+    lines += [f"{fitted} and static ranges." if "static" in layers else f"{fitted}.", ""]
     write_atomically(folder / REPORT, "\n".join(lines).encode())
     return folder / REPORT
 
@@ -94,9 +99,8 @@ def sensitivity_lines(found: Sensitivity, every: Sequence[Unit]) -> list[str]:
     methods = list(dict.fromkeys(method for _, method in found.effects))
     kinds = by_kind(found, every)
     rows = [
-        [title, *(_nats(kinds[kind].get(method)) for method in methods)]
-        for kind, title in _KINDS.items()
-        if kind in kinds
+        [_KINDS[kind], *(_nats(kinds[kind].get(method)) for method in methods)]
+        for kind in sorted(kinds, key=list(_KINDS).index)
     ]
     worst = sorted(found.effects.items(), key=lambda item: -item[1].divergence)[:10]
     tops = [
@@ -278,6 +282,12 @@ def _sensitivity_document(found: Sensitivity) -> dict[str, Any]:
             for (name, method), effect in found.effects.items()
         ],
     }
+
+
+def _products_measured(found: Sensitivity, every: Sequence[Unit]) -> list[str]:
+    """How operands of attention products were quantized: one way, or none."""
+    names = {unit.name for unit in every if unit.kind == "products"}
+    return sorted({METHODS[m].inputs for name, m in found.effects if name in names})
 
 
 def _units(prepared: Prepared) -> tuple[Unit, ...]:

@@ -13,6 +13,7 @@ from exporter.errors import OutOfTime
 from exporter.quantization.mix import (
     METHODS,
     Inputs,
+    Kind,
     Mix,
     Unit,
     is_table,
@@ -35,7 +36,10 @@ MOST_EXAMPLES = 512
 
 @dataclass(frozen=True)
 class Trial:
-    """``unit`` alone by ``mix``'s method, all else in fp32."""
+    """``unit`` alone by ``method``, all else in fp32.
+
+    That is what ``mix`` says, but of attention products, which are no part of a mix.
+    """
 
     unit: Unit
     method: str
@@ -50,8 +54,10 @@ class Trial:
     @property
     def products(self) -> Mapping[int, Inputs]:
         """The layer whose attention products are quantized, if any, and how."""
-        if self.unit.kind != "products" or self.unit.layer is None:
+        if self.unit.kind != "products":
             return {}
+        if self.unit.layer is None:
+            raise ValueError(f"products of no layer: {self.unit.name}")
         return {self.unit.layer: METHODS[self.method].inputs}
 
 
@@ -133,9 +139,9 @@ def trials(
 
 
 def product_trials(networks: Networks, methods: tuple[str, ...]) -> tuple[Trial, ...]:
-    """The attention products of each layer with operands as a target's 8-bit layers have them.
+    """The attention products of each layer, quantized as ``QuantizedProducts`` has it.
 
-    ``methods`` are the target's.
+    ``methods`` are the target's: of its layers' 8-bit inputs operands take the grids.
     """
     method = product_method(methods)
     return tuple(
@@ -198,9 +204,9 @@ def helpful_smoothing(
     return {place: gain for place, gain in gains.items() if gain >= factor}
 
 
-def by_kind(found: Sensitivity, all_units: Iterable[Unit]) -> dict[str, dict[str, float]]:
+def by_kind(found: Sensitivity, all_units: Iterable[Unit]) -> dict[Kind, dict[str, float]]:
     """Mean divergences of all units of a kind together, by method."""
-    sums: dict[str, dict[str, float]] = {}
+    sums: dict[Kind, dict[str, float]] = {}
     for unit in all_units:
         for (name, method), effect in found.effects.items():
             if name == unit.name:

@@ -209,8 +209,8 @@ def _indices(path: Path, names: Sequence[str], model_labels: Sequence[str]) -> t
         raise UserError(
             f"{path} has labels that the model does not know: {_some(unknown)}. "
             f"The model's labels are: {_some(model_labels)}.",
-            "Correct the file (are its columns under their names?), or name the model's labels "
-            "with --labels.",
+            "Correct the file (are its columns under their names?). Where the checkpoint names its "
+            "labels wrongly, build it again with --labels.",
         )
     return tuple(index for name in names if (index := found[name]) is not None)
 

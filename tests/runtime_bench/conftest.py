@@ -1,7 +1,7 @@
 """Bundles with tiny models, and a device whose runners are scripted."""
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,14 @@ from runtime_bench.plan import Plan, Settings, make_plan
 
 MakeBundle = Callable[..., Path]
 
-# Tests press Ctrl-C in programs that they start. Where a shell runs the tests in the background, it
-# has them, and all that they start, ignore it.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+
+@pytest.fixture(scope="session", autouse=True)
+def heard_interrupts() -> Iterator[None]:
+    """Tests press Ctrl-C in programs that they start. Where a shell runs the tests in the
+    background, it has them, and all that they start, ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -66,6 +66,8 @@ def test_sensitivity_alone_has_a_report(evaluator, tmp_path, monkeypatch):
     measured = [(found["unit"], found["method"]) for found in report.document()["units"]]
     assert ("layers.0.attention.products", "int8_tensor") in measured
     assert text.count("\n| attention products |") == 1
+    assert "values by the range of each whole tensor" in text
+    assert "smoothing and static ranges" in text
     assert "choose" not in text
     assert_methods_are_explained(report.document()["units"], text)
     assert (report.path.parent / "sensitivity.png").exists()
