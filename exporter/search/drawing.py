@@ -19,7 +19,8 @@ from exporter.search.sensitivity import Sensitivity
 _DOTS_PER_INCH = 144
 #: Colour-blind safe (Okabe and Ito 2008).
 _CHOSEN, _CHAIN, _UNIFORM, _LIMIT = "#D55E00", "#0072B2", "#56B4E9", "#999999"
-_KIND_NAMES = {
+#: Of the kinds that every layer has, for pictures and tables, in the order of computation.
+KIND_NAMES = {
     "attention": "query, key, value",
     "products": "attention products",
     "post_attention": "post-attention",
@@ -47,7 +48,7 @@ class _Mark:
 def draw_sensitivity(found: Sensitivity, all_units: Sequence[Unit]) -> bytes:
     """PNG: a heat map for every method, layers by kinds, divergence in colour."""
     layers = sorted({unit.layer for unit in all_units if unit.layer is not None})
-    kinds = [kind for kind in _KIND_NAMES if any(unit.kind == kind for unit in all_units)]
+    kinds = [kind for kind in KIND_NAMES if any(unit.kind == kind for unit in all_units)]
     methods = list(dict.fromkeys(m for u, m in found.effects if not u.startswith("embeddings.")))
     values = {place: max(e.mean_divergence, _SMALLEST) for place, e in found.effects.items()}
     names = {(unit.kind, unit.layer): unit.name for unit in all_units}
@@ -72,7 +73,7 @@ def draw_sensitivity(found: Sensitivity, all_units: Sequence[Unit]) -> bytes:
         axes.set_title(method, fontsize=10)
         axes.set_xticks(range(len(layers)), [str(layer) for layer in layers], fontsize=8)
         first = place % columns == 0
-        axes.set_yticks(range(len(kinds)), [_KIND_NAMES[kind] if first else "" for kind in kinds])
+        axes.set_yticks(range(len(kinds)), [KIND_NAMES[kind] if first else "" for kind in kinds])
         axes.tick_params(length=0, labelsize=8)
     every = list(dict.fromkeys(m for u, m in found.effects if u in outside))
     axes = figure.add_subplot(grid[lines, :])

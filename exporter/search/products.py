@@ -11,7 +11,7 @@ from torch import nn
 
 from exporter.model.config import EncoderConfig
 from exporter.quantization.activations import fake_quantize
-from exporter.quantization.mix import METHODS, Inputs, Unit
+from exporter.quantization.mix import Inputs, Unit
 
 
 def product_units(config: EncoderConfig) -> tuple[Unit, ...]:
@@ -20,11 +20,6 @@ def product_units(config: EncoderConfig) -> tuple[Unit, ...]:
         Unit(f"layers.{index}.attention.products", "products", index, ())
         for index in range(config.layers)
     )
-
-
-def product_method(methods: tuple[str, ...]) -> str:
-    """The first of a target's 8-bit methods, whose ``inputs`` say how operands are quantized."""
-    return next(method for method in methods if METHODS[method].bits == 8)
 
 
 class QuantizedProducts(nn.Module):

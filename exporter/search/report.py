@@ -10,7 +10,7 @@ from exporter.filesystem import write_atomically
 from exporter.quantization.mix import METHODS, Unit, is_table, units
 from exporter.search.candidates import Candidate, summary
 from exporter.search.costs import Costs
-from exporter.search.drawing import draw_candidates, draw_sensitivity
+from exporter.search.drawing import KIND_NAMES, draw_candidates, draw_sensitivity
 from exporter.search.found import Found, points
 from exporter.search.legend import legend
 from exporter.search.machine import machine_name
@@ -26,11 +26,7 @@ DATA = "report.json"
 
 _KINDS = {
     "embeddings": "embeddings",
-    "attention": "query, key, value",
-    "products": "attention products",
-    "post_attention": "post-attention",
-    "intermediate": "feed-forward, first",
-    "output": "feed-forward, second",
+    **KIND_NAMES,
     "head": "head",
     "embeddings.word": "word table",
     "embeddings.position": "position table",

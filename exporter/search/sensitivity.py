@@ -24,7 +24,7 @@ from exporter.quantization.mix import (
 from exporter.search.examples import Examples, batches, padded
 from exporter.search.journal import Journal
 from exporter.search.network import Networks
-from exporter.search.products import product_method, product_units
+from exporter.search.products import product_units
 from exporter.verification.accuracy import kullback_leibler
 
 #: Examples after which a measurement may end; each is a sample of the whole.
@@ -141,9 +141,9 @@ def trials(
 def product_trials(networks: Networks, methods: tuple[str, ...]) -> tuple[Trial, ...]:
     """The attention products of each layer, quantized as ``QuantizedProducts`` has it.
 
-    ``methods`` are the target's: of its layers' 8-bit inputs operands take the grids.
+    ``methods`` are the target's; the ``inputs`` of the first with 8 bits say how.
     """
-    method = product_method(methods)
+    method = next(name for name in methods if METHODS[name].bits == 8)
     return tuple(
         Trial(unit, method, networks.fp32) for unit in product_units(networks.model.config)
     )
